@@ -1,0 +1,169 @@
+"""What came out of a run: energies with errors, components, virial ratio, blocking table, distance to the reference.
+
+Reads result files only, of finished runs and of those that are still going on. Needs neither MPI nor a compiler.
+"""
+
+import argparse
+import math
+import sys
+
+from parvmc import results
+from parvmc.results import with_error
+
+EPILOG = """\
+example:
+  python analysis/summary.py two_electrons.h5 free_particles.h5
+
+An energy of 3.00004(3) is 3.00004 with a standard error of 0.00003, by blocking. The virial ratio is
+2 <T> / <sum_i r_i . grad_i V>, with Coulomb repulsion in a trap 2T / (2 V_trap - V_C): 1 for an exact state, and for
+every trial state whose length scale is optimal; the residual is the difference of the two. In the blocking table *
+marks the row that is quoted.
+"""
+
+
+def line(label, text):
+    """Print one labelled line."""
+    print(f"  {label:<14}{text}")
+
+
+def describe(table, skip=("kind",)):
+    """Text of a deck's table, `a 1, b 2`, without its subtables."""
+    plain = {name: value for name, value in table.items() if name not in skip and not isinstance(value, dict | list)}
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items()
+    )
+
+
+def show_deck(result):
+    """The system, the trial state and the sizes of the run."""
+    deck = result.deck
+    system = deck["system"]
+    omega = system.get("omega")
+    axes = f", omega {' x '.join(f'{w:g}' for w in omega)}" if isinstance(omega, list) else ""
+    interaction = system.get("interaction", {"kind": "none"})
+    pair = f"; interaction {interaction['kind']} {describe(interaction)}".rstrip()
+    line("system", f"{system['kind']}: {describe(system)}{axes}{pair}")
+    factors = [
+        f"{factor['kind']}, {factor['hidden']} hidden" if "hidden" in factor else factor["kind"]
+        for factor in deck["state"]
+    ]
+    line("state", " x ".join(factors))
+    provenance = result.provenance
+    if provenance.get("ranks"):
+        starts = len(provenance["ranks"])
+        started = f", started {starts} times" if starts > 1 else ""
+        line("run", f"seed {deck.get('seed', '?')}, {provenance['ranks'][-1]} ranks{started}")
+
+
+def show_optimization(result):
+    """The first and the last energy of the optimisation."""
+    found = result.optimization
+    if not len(found.get("energy", ())):
+        line("optimisation", "none" if result.scalar_names else "no iteration yet")
+        return
+    first, last = (with_error(found["energy"][row], found["energy_error"][row]) for row in (0, -1))
+    kind = result.deck.get("optimizer", {}).get("kind", "")
+    line("optimisation", f"{kind}: {len(found['energy'])} iterations, first energy {first}, last {last}")
+
+
+def quoted(result, name):
+    """A final value with its error."""
+    return with_error(result.scalar(name), result.scalar(f"{name}_error"))
+
+
+def show_energy(result):
+    """The energy, its components, and how far they are from what is known exactly."""
+    line("energy", quoted(result, "energy"))
+    if result.reference:
+        exact, source = result.reference
+        energy, error = result.scalar("energy"), result.scalar("energy_error")
+        above_rounding = error > 1e-12 * abs(exact)  # no statistics on what is exact and differs by rounding alone
+        distance = f"{(energy - exact) / error:+.1f} errors" if above_rounding else "without statistical error"
+        line("reference", f"{exact:.12g} ({source}): energy - reference = {energy - exact:+.2g}, {distance}")
+    known = result.exact_components
+    for name in result.components:
+        exact = f"   exact {known[name]:.9g}" if name in known else ""
+        line(f"  {name}", quoted(result, name) + exact)
+
+
+def show_virial(result):
+    """The ratio of the two sides of the virial identity, and their difference."""
+    if "virial" not in result.scalar_names:
+        return
+    twice, residual = 2.0 * result.scalar("kinetic"), result.scalar("virial")
+    ratio = twice / (twice - residual) if twice != residual else math.nan
+    line("virial", f"ratio {ratio:.5f}, residual {quoted(result, 'virial')}")
+
+
+def show_quality(result):
+    """Variances, autocorrelation, agreement of the batches."""
+    value = result.scalar
+    line(
+        "variance",
+        f"{value('variance'):.3g} of the local energy, {value('variance_estimator'):.3g} of what was averaged",
+    )
+    line("correlation", f"tau {value('autocorrelation_time'):.3g}, R-hat {value('r_hat'):.4f}")
+    line(
+        "samples",
+        f"{value('samples'):,}, effective {value('effective_samples'):,.0f}, acceptance {value('acceptance'):.3f}",
+    )
+
+
+def show_blocking(result, name="energy"):
+    """The blocking table, with the row that is quoted marked."""
+    if name not in result.blocking_names:
+        return
+    table = result.blocking(name)
+    line("blocking", f"{'block size':>12}{'blocks':>10}{'error':>12}{'its error':>12}")
+    rows = zip(table.block_size, table.blocks, table.error, table.error_of_error, strict=True)
+    for level, (size, blocks, error, uncertainty) in enumerate(rows):
+        mark = "*" if level == table.level else ""
+        line(f"{mark:>13}", f"{size:>12}{blocks:>10}{error:>12.2e}{uncertainty:>12.1e}")
+    if not table.plateau:
+        line("", "no plateau: the error is a lower bound")
+
+
+def show(result):
+    """Print the summary of one result file."""
+    print(f"{result.path}: {result.title}")
+    line("status", result.status)
+    show_deck(result)
+    show_optimization(result)
+    if result.scalar_names:
+        show_energy(result)
+        show_virial(result)
+        show_quality(result)
+        show_blocking(result)
+    elif result.components:
+        energies = result.series("energy")
+        line("production", f"{len(energies)} rows of {energies.shape[1]} batches so far, errors come at the end")
+        line("energy", f"{energies.mean():.6g} on average so far")
+    else:
+        line("production", "not begun")
+
+
+def main(arguments=None):
+    """Show every file; return 1 if one of them could not be read."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", help="result file (HDF5)")
+    failures, between = [], ""
+    for path in parser.parse_args(arguments).files:
+        try:
+            with results.open(path) as result:
+                print(between, end="")
+                between = "\n"
+                show(result)
+        except results.NotAResult as error:
+            failures.append(str(error))
+        except (KeyError, TypeError, ValueError) as error:
+            failures.append(f"{path}: not laid out as a result file ({error.args[0] if error.args else error!r})")
+    sys.stdout.flush()
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""What of a simulation goes into a checkpoint, and back, on any number of ranks."""
+
+import numpy as np
+
+from parvmc import archive
+
+COUNTERS = ("equilibrated", "iteration", "frozen", "settled", "accepted", "step_length", "optimized_step", "beta")
+
+
+def save(simulation, job):
+    """Write a checkpoint; called on all ranks, the walkers stream batch by batch to rank 0 and into the file."""
+    world = simulation.world
+    local = {
+        "positions": simulation.positions,
+        "randoms": simulation.randoms,
+        "optimized_positions": simulation.optimized_positions,
+        "optimized_randoms": simulation.optimized_randoms,
+        "walker_sums": simulation.walker_sums,
+        **simulation.series.stored(),
+    }
+    batched = {
+        name: ((simulation.batches, *values.shape[1:]), values.dtype, world.blocks(values))
+        for name, values in local.items()
+    }
+    if not world.is_root:
+        for _, _, blocks in batched.values():
+            for _ in blocks:
+                pass
+        return
+    counters = {name: getattr(simulation, name) for name in COUNTERS} | {
+        "per_row": simulation.series.per_row,
+        "steps": simulation.series.steps,
+        "provenance": simulation.provenance,
+    }
+    common = {
+        "vector": simulation.vector,
+        "center": simulation.center,
+        "window": simulation.window,
+        **{f"memory/{name}": values for name, values in simulation.memory.items()},
+        **{f"history/{name}": np.array(values, np.float64) for name, values in simulation.history.items()},
+        **{
+            f"parameters/{index}/{name}": values
+            for index, own in enumerate(simulation.parameters)
+            for name, values in own.items()
+        },
+    }
+    attributes = {"deck": job.deck_text, "original": job.original, "counters": counters}
+    archive.write_checkpoint(job.files, attributes, common, batched)
+
+
+def restore(simulation, checkpoint):
+    """Put a simulation where a checkpoint was taken; called on all ranks, `checkpoint` is None but on rank 0."""
+    world = simulation.world
+    attributes, common = world.broadcast((checkpoint.attributes, checkpoint.small) if checkpoint else None)
+    counters = attributes["counters"]
+    for name in COUNTERS:
+        setattr(simulation, name, counters[name])
+    simulation.provenance = counters["provenance"] + simulation.provenance
+    simulation.vector, simulation.center = common["vector"], common["center"]
+    simulation.window = common["window"]
+    for name, values in common.items():
+        kind, _, rest = name.partition("/")
+        if kind == "memory":
+            simulation.memory[rest] = values
+        elif kind == "history":
+            simulation.history[rest] = values.tolist()
+        elif kind == "parameters":
+            index, _, own = rest.partition("/")
+            simulation.parameters[int(index)][own] = values
+
+    def share(name):
+        return world.scatter(simulation.batches, lambda first, last: checkpoint.blocks(name, first, last))
+
+    simulation.positions, simulation.randoms = share("positions"), share("randoms")
+    simulation.optimized_positions = share("optimized_positions")
+    simulation.optimized_randoms = share("optimized_randoms")
+    simulation.walker_sums = share("walker_sums")
+    simulation.series.restore(share("series"), share("pending"), counters["per_row"])
+    if simulation.frozen and simulation.iteration < simulation.deck.optimizer.iterations:
+        simulation.thaw()
+    simulation.trim_window()

@@ -1,0 +1,111 @@
+"""One operation, many packs, chosen by type: the glue between components, inside kernels and outside.
+
+A *pack* is a NamedTuple of arrays and numbers that a compiled kernel can use. An *operation* is a generic function that
+is documented in operations.py and empty there. `implements(operation, Pack)` registers one implementation for both
+worlds: `functools.singledispatch` for Python and `numba.extending.overload` inside kernels. Composition by type is what
+numba's disk cache can find again; closures over jitted functions, or jitted functions as arguments, are compiled anew
+by every process.
+"""
+
+import functools
+import hashlib
+import importlib
+import os
+import pkgutil
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numba
+from numba.extending import overload
+
+KERNEL_OPTIONS = {
+    # numpy's error model: with Python's each division is a branch and the loop is not vectorised
+    "error_model": "numpy",
+    # no reassociation: it destroys the arithmetic that relies on rounding (exponentials, order-independent sums)
+    "fastmath": {"contract", "nsz", "arcp"},
+}
+
+
+def _source_digest():
+    """Return a digest of all sources and of the numba version, the name under which kernels are cached."""
+    digest = hashlib.sha256(metadata.version("numba").encode())
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cache_directory():
+    """Return the first place that can be written; its name is a hash, since numba watches only the entry kernel's
+    file."""
+    homes = [os.environ.get("PARVMC_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache", tempfile.gettempdir()]
+    name = f"parvmc-{os.getuid()}/{_source_digest()}"
+    for home in filter(None, homes):
+        directory = Path(home).expanduser() / name
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if os.access(directory, os.W_OK):
+                return str(directory)
+        except OSError:
+            continue
+    return tempfile.mkdtemp(prefix="parvmc-")
+
+
+if not numba.config.CACHE_DIR:  # NUMBA_CACHE_DIR was not set
+    numba.config.CACHE_DIR = _cache_directory()
+
+row_function = numba.njit(**KERNEL_OPTIONS)
+kernel = numba.njit(cache=True, **KERNEL_OPTIONS)
+
+
+def operation(function):
+    """Make an empty, documented function an operation that packs can implement."""
+    dispatcher = functools.singledispatch(function)
+    table = {}
+    dispatcher.packs = table
+
+    def resolve(*arguments):
+        pack = getattr(arguments[0], "instance_class", None)
+        return table.get(pack)
+
+    if not numba.config.DISABLE_JIT:
+        overload(dispatcher, strict=False, jit_options=KERNEL_OPTIONS)(resolve)
+    return dispatcher
+
+
+def implements(operation, *packs):
+    """Register the decorated function as what `operation` does when its first argument is one of `packs`."""
+
+    def register(function):
+        for pack in packs:
+            operation.register(pack)(function)
+            operation.packs[pack] = function
+        return function
+
+    return register
+
+
+settings = dataclass(frozen=True, kw_only=True)
+"""Decorator for the settings of a component: annotated fields with defaults, filled by config.py from the deck."""
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Annotation of a settings field that holds a component (or a tuple of them): the known ones by their `kind`."""
+
+    known: dict
+    many: bool = False
+
+
+def discover(package):
+    """Import every module of a package and return {kind: Settings} of the components found there.
+
+    A component is one file with a class `Settings` that has a field `kind`; adding a file adds the component.
+    """
+    found = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        component = importlib.import_module(f"{package.__name__}.{module.name}")
+        if hasattr(component, "Settings"):
+            found[component.Settings.kind] = component.Settings
+    return found

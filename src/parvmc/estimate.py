@@ -1,0 +1,55 @@
+"""What a deck will cost: parameters, memory per rank and core time, estimated before anything runs."""
+
+import math
+
+from parvmc import operations, walk
+from parvmc.series import MOST_ROWS
+from parvmc.starting import starting_parameters
+from parvmc.states.product import TrialState
+
+# Nanoseconds of one core with 256-bit vectors, fitted to the benchmark's figures: good to a factor of two.
+PER_MOVE, PER_HIDDEN_UNIT, PER_PAIR = 12.0, 2.0, 4.0
+
+
+def estimate(deck, ranks):
+    """Return lines of TOML comments: trained parameters, memory per rank, moves, and core time to a factor of two."""
+    space, sampler, optimizer = operations.space(deck.system), deck.sampler, deck.optimizer
+    state = TrialState(deck.state, space)
+    parameters = starting_parameters(deck)
+    trained = state.coordinates(parameters).size
+    total = sum(values.size for own in parameters for values in own.values())
+
+    batches = sampler.walkers // sampler.lanes
+    local = -(-batches // ranks) * sampler.lanes
+    columns = len(walk.MOMENTS) + len(operations.components(deck.system))
+    steps = -(-(deck.production.samples or deck.production.max_samples) // sampler.walkers)
+    rows = min(steps, MOST_ROWS)
+    walkers = local * 8 * 3 * (space.units + 4)
+    samples = local * 8 * (1 + trained) * (optimizer.samples // sampler.walkers)
+    series = local // sampler.lanes * rows * columns * 8
+    gathered = 2 * batches * rows * columns * 8
+    matrices = 8 * 8 * trained**2
+
+    sweeps = optimizer.iterations * optimizer.samples * sampler.thinning + steps * sampler.walkers * sampler.thinning
+    sweeps += sampler.walkers * (sampler.equilibration + deck.production.equilibration)
+    hidden = sum(factor.hidden for factor in deck.state if hasattr(factor, "hidden"))
+    measured = optimizer.iterations * optimizer.samples + steps * sampler.walkers
+    pairs = space.particles * (space.particles - 1) / 2
+    nanoseconds = sweeps * space.particles * (PER_MOVE + PER_HIDDEN_UNIT * hidden)
+    nanoseconds += measured * (pairs * PER_PAIR + space.units * hidden)
+    nanoseconds += optimizer.iterations * optimizer.samples * trained**2 / 8
+
+    lines = [
+        f"parameters: {total}, of which {trained} are trained",
+        f"memory per rank: {_size(walkers + samples + series + matrices)} besides the program's own, "
+        f"rank 0 {_size(gathered)} more",
+        f"walkers: {sampler.walkers} in {batches} batches, {local} on a rank at the most of {ranks}; "
+        f"up to {batches} ranks can share them",
+        f"moves: {sweeps * space.particles:.2g}; about {nanoseconds / 1e9 / 60:.1g} core-minutes (to a factor of two)",
+    ]
+    return "\n".join(f"# {line}" for line in lines)
+
+
+def _size(count):
+    exponent = min(max(int(math.log10(max(count, 1)) // 3), 1), 4)
+    return f"{count / 1000**exponent:.1f} {' kMGT'[exponent]}B"

@@ -1,0 +1,1 @@
+"""Hamiltonians: one file each, found by their `kind`."""

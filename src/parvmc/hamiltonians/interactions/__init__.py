@@ -1,0 +1,1 @@
+"""Pair interactions in a trap: one file each, found by their `kind`."""

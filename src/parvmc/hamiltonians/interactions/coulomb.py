@@ -1,0 +1,64 @@
+"""Coulomb repulsion."""
+
+import math
+from typing import Annotated, Literal, NamedTuple
+
+from annotated_types import Ge, doc
+
+from parvmc.dispatch import implements, row_function, settings
+from parvmc.operations import exponent, interaction_pack, interacts, pair_energy, pole, problems
+
+
+@settings
+class Settings:
+    """v(r) = strength / r."""
+
+    kind: Literal["coulomb"] = "coulomb"
+    strength: Annotated[float, Ge(0), doc("strength of the repulsion, energy times length")] = 1.0
+
+
+class Coulomb(NamedTuple):
+    """Pack of the Coulomb repulsion; strength in energy times length."""
+
+    strength: float
+
+
+@implements(interaction_pack, Settings)
+def _pack(interaction):
+    return Coulomb(interaction.strength)
+
+
+@implements(problems, Settings)
+def _problems(interaction, space):
+    if space.dimensions == 1 and space.particles > 1:
+        reason = (
+            "bare Coulomb repulsion in one dimension has no finite energy for a state that does not vanish at contact"
+        )
+        return [("", f"{reason}; use two or three dimensions, or no interaction")]
+    return []
+
+
+@implements(pole, Settings)
+def _pole(interaction):
+    return interaction.strength
+
+
+@implements(exponent, Settings)
+def _exponent(interaction):
+    return -1.0
+
+
+@implements(interacts, Coulomb)
+def _interacts(interaction):
+    return True
+
+
+@row_function
+def _add_inverse(strength, squared_distance, energy):
+    for lane in range(energy.size):
+        energy[lane] += strength / math.sqrt(squared_distance[lane])
+
+
+@implements(pair_energy, Coulomb)
+def _pair_energy(interaction, squared_distance, energy):
+    _add_inverse(interaction.strength, squared_distance, energy)

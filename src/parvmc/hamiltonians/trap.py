@@ -1,0 +1,169 @@
+"""Particles in a harmonic trap, with or without a pair interaction."""
+
+import math
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from annotated_types import Ge, Gt, Le, doc
+
+from parvmc.dispatch import Kinds, discover, implements, row_function, settings
+from parvmc.hamiltonians import interactions
+from parvmc.operations import (
+    Space,
+    components,
+    exponent,
+    gradient,
+    hamiltonian_pack,
+    interaction_pack,
+    interacts,
+    local_energy,
+    pair_energy,
+    pole,
+    poles,
+    problems,
+    reference_energy,
+    space,
+    virial_weights,
+)
+from parvmc.references import exact_energy
+
+INTERACTIONS = discover(interactions)
+
+
+@settings
+class Settings:
+    """H = sum_i (-1/2 lap_i + 1/2 sum_k omega_k^2 x_ik^2) + sum_{i<j} v(r_ij)."""
+
+    kind: Literal["trap"] = "trap"
+    particles: Annotated[int, Ge(1), doc("number of particles")]
+    dimensions: Annotated[int, Ge(1), Le(3), doc("number of space dimensions, 1, 2 or 3")]
+    omega: Annotated[
+        Annotated[float, Gt(0)] | tuple[Annotated[float, Gt(0)], ...],
+        doc("trap frequency, a positive number or a list of one per axis"),
+    ] = 1.0
+    interaction: Annotated[object, Kinds(INTERACTIONS), doc("pair interaction, a table with its kind")] = INTERACTIONS[
+        "none"
+    ]()
+
+
+class Trap(NamedTuple):
+    """Pack of the trap.
+
+    squared_frequency: float64[units], omega^2 of each unit's axis; interaction: pack; beta, kinetic_pole,
+    interaction_pole: of `Control`.
+    """
+
+    squared_frequency: np.ndarray
+    dimensions: int
+    interaction: NamedTuple
+    beta: float
+    kinetic_pole: float
+    interaction_pole: float
+
+
+@implements(space, Settings)
+def _space(system):
+    omega = system.omega if isinstance(system.omega, tuple) else (system.omega,) * system.dimensions
+    return Space(system.particles, system.dimensions, omega)
+
+
+@implements(problems, Settings)
+def _problems(system, space):
+    found = [
+        (f"interaction.{key}" if key else "interaction", text) for key, text in problems(system.interaction, space)
+    ]
+    if len(space.omega) != space.dimensions:
+        found.append(("omega", f"has {len(space.omega)} values for {space.dimensions} dimensions; give one per axis"))
+    return found
+
+
+@implements(components, Settings)
+def _components(system):
+    return ("kinetic", "trap", "interaction")
+
+
+@implements(virial_weights, Settings)
+def _virial_weights(system):
+    """For v ~ r^n, r . grad v = n v: 2 for the trap, -1 for Coulomb repulsion."""
+    return (2.0, -2.0, -exponent(system.interaction))
+
+
+@implements(reference_energy, Settings)
+def _reference_energy(system):
+    interaction = system.interaction
+    strength = getattr(interaction, "strength", 0.0)
+    return exact_energy(system.particles, system.dimensions, space(system).omega, interaction.kind, strength)
+
+
+@implements(poles, Settings)
+def _poles(system, state_cusp):
+    if system.dimensions == 1 or system.particles == 1:
+        return 0.0, 0.0
+    return -(system.dimensions - 1) * state_cusp, pole(system.interaction)
+
+
+@implements(hamiltonian_pack, Settings)
+def _pack(system, control):
+    squared = np.tile(np.square(np.array(space(system).omega)), system.particles)
+    interaction = interaction_pack(system.interaction)
+    return Trap(squared, system.dimensions, interaction, control.beta, control.kinetic, control.interaction)
+
+
+@row_function
+def _add_kinetic_and_trap(squared_frequency, position, slope, kinetic, trap):
+    for lane in range(position.size):
+        kinetic[lane] -= 0.5 * slope[lane] * slope[lane]
+        trap[lane] += 0.5 * squared_frequency * position[lane] * position[lane]
+
+
+@row_function
+def _add_axis(first, second, first_slope, second_slope, squared_distance, flux):
+    for lane in range(first.size):
+        difference = first[lane] - second[lane]
+        squared_distance[lane] += difference * difference
+        flux[lane] += difference * (first_slope[lane] - second_slope[lane])
+
+
+@row_function
+def _add_variate(beta, dimensions, squared_distance, flux, variate):
+    """Add C/2 of one pair: u'' + (D - 1) u'/r + (u'/r) r_ij . (grad_i - grad_j) ln psi."""
+    for lane in range(variate.size):
+        distance = math.sqrt(squared_distance[lane])
+        shrink = 1.0 / (1.0 + beta * distance)
+        slope = shrink * shrink
+        variate[lane] += -2.0 * beta * shrink * slope + slope / distance * (dimensions - 1 + flux[lane])
+
+
+@implements(local_energy, Trap)
+def _local_energy(hamiltonian, state, work, positions, scratch, table):
+    units, lanes = positions.shape
+    dimensions = hamiltonian.dimensions
+    slopes = scratch[:units]
+    squared_distance, flux, variate = scratch[units], scratch[units + 1], scratch[units + 2]
+    estimator, total, kinetic, trap, pairs = table[0], table[1], table[2], table[3], table[4]
+    slopes[:] = 0.0
+    table[:] = 0.0
+    gradient(state, work, positions, slopes, kinetic)
+    for lane in range(lanes):
+        kinetic[lane] *= -0.5
+    for unit in range(units):
+        _add_kinetic_and_trap(hamiltonian.squared_frequency[unit], positions[unit], slopes[unit], kinetic, trap)
+    controlled = hamiltonian.kinetic_pole != 0.0 or hamiltonian.interaction_pole != 0.0
+    variate[:] = 0.0
+    if interacts(hamiltonian.interaction) or controlled:
+        for second in range(dimensions, units, dimensions):
+            for first in range(0, second, dimensions):
+                squared_distance[:] = 0.0
+                flux[:] = 0.0
+                for axis in range(dimensions):
+                    i, j = first + axis, second + axis
+                    _add_axis(positions[i], positions[j], slopes[i], slopes[j], squared_distance, flux)
+                pair_energy(hamiltonian.interaction, squared_distance, pairs)
+                if controlled:
+                    _add_variate(hamiltonian.beta, dimensions, squared_distance, flux, variate)
+    scale = 1.0 / max(dimensions - 1, 1)
+    for lane in range(lanes):
+        total[lane] = kinetic[lane] + trap[lane] + pairs[lane]
+        kinetic[lane] -= hamiltonian.kinetic_pole * scale * variate[lane]
+        pairs[lane] -= hamiltonian.interaction_pole * scale * variate[lane]
+        estimator[lane] = kinetic[lane] + trap[lane] + pairs[lane]

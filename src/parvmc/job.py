@@ -1,0 +1,141 @@
+"""One job: a deck and the files it writes, prepared on rank 0 before anything is compiled."""
+
+import math
+import shlex
+from dataclasses import dataclass, field, replace
+
+from parvmc import archive, config, results
+from parvmc.starting import starting_parameters
+
+
+class Refused(Exception):
+    """The command line asks for what must not be done; the text says why and what to do instead."""
+
+
+@dataclass
+class Job:
+    """What all ranks know of a job, and on rank 0 its open files.
+
+    deck: resolved settings; deck_text: the same as TOML; original: the deck as it was given; parameters: a dict of
+    arrays for each factor to start from; resumes: whether the run goes on from a checkpoint; checkpoint, metrics: on
+    rank 0 the checkpoint and the JSON-lines file, elsewhere None; provenance: this start's row.
+    """
+
+    deck: config.Deck
+    deck_text: str
+    original: str
+    files: archive.Files
+    parameters: list
+    resumes: bool
+    checkpoint: archive.Checkpoint | None = None
+    metrics: archive.Metrics | None = None
+    provenance: dict = field(default_factory=dict)
+
+    def for_all_ranks(self):
+        """Return the job as the other ranks get it."""
+        return replace(self, checkpoint=None, metrics=None)
+
+    def log(self, report):
+        """Append the report of an iteration or of a stretch of production to the JSON-lines file."""
+        if self.metrics is not None and "energy" in report:
+            self.metrics.append({name: value for name, value in report.items() if name != "keep"})
+
+    @property
+    def resume_command(self):
+        """What to type to go on."""
+        return f"python -m parvmc -o {shlex.quote(str(self.files.result))} --resume"
+
+
+def read_deck(options):
+    """Return (resolved deck, original text) from the deck file, or with --resume alone from the files of the output."""
+    overrides = list(options.set or ())
+    if options.seed is not None:
+        overrides.append(f"seed={options.seed}")
+    if options.deck is not None:
+        return config.resolved(config.load(options.deck, overrides)), options.deck.read_text()
+    if not (options.resume and options.output):
+        raise Refused("a deck is needed, or --resume with -o FILE to take the deck from that run; see --help")
+    files = archive.Files(options.output)
+    checkpoint = archive.read_checkpoint(files, warn=_ignore)
+    if checkpoint is None:
+        raise Refused(f"there is no checkpoint of {files.result} to take the deck from; name the deck")
+    deck = config.loads(checkpoint.attributes["deck"], overrides, strict=False)
+    return config.resolved(deck), checkpoint.attributes["original"]
+
+
+def prepare(deck, original, options, held, progress):
+    """Return the job, or None where the run has finished already; called on rank 0.
+
+    held: an ExitStack that keeps the lock and the JSON-lines file. Raises Refused, DeckError, archive.Damaged,
+    archive.Locked.
+    """
+    files = archive.Files(options.output)
+    held.enter_context(archive.Lock(files.lock))
+    job = Job(deck, config.dumps(deck), original, files, [], resumes=False)
+    if options.resume:
+        job.checkpoint = archive.read_checkpoint(files, progress.warn)
+        _check_resumable(job)
+        if job.checkpoint is None:
+            progress.say(f"no checkpoint of {files.result} yet: starting afresh")
+        elif _is_finished(job):
+            return None
+    elif options.overwrite:
+        for path in (files.result, files.checkpoint, files.previous, files.metrics):
+            path.unlink(missing_ok=True)
+    elif taken := [str(path) for path in (files.result, files.checkpoint, files.previous) if path.exists()]:
+        raise Refused(f"{taken[0]} exists already; use --resume to go on, --overwrite to lose it, or -o FILE")
+    job.resumes = job.checkpoint is not None
+    job.parameters = starting_parameters(deck, warm=not job.resumes)
+    job.metrics = held.enter_context(archive.Metrics(files.metrics))
+    job.metrics.keep(_was_before(job))
+    return job
+
+
+def _check_resumable(job):
+    if job.checkpoint is None:
+        if _status(job) == "finished":
+            raise Refused(f"{job.files.result} is finished and its checkpoint is gone; use --overwrite or -o FILE")
+        return
+    changed = config.extended(_saved_deck(job), job.deck)
+    if changed:
+        raise Refused(
+            f"the deck differs from that of the run to resume in {', '.join(changed)}; it may only extend "
+            "optimizer.iterations, production.samples or production.target_error; use -o FILE for a new run"
+        )
+
+
+def _saved_deck(job):
+    return config.loads(job.checkpoint.attributes["deck"], strict=False)
+
+
+def _status(job):
+    """Return the status in the result file, "" where there is none that can be read."""
+    try:
+        with results.open(job.files.result) as result:
+            return result.status
+    except (results.NotAResult, OSError):
+        return ""
+
+
+def _is_finished(job):
+    """Return whether the run is finished and the deck asks for no more than it did."""
+    if _status(job) != "finished":
+        return False
+    old = _saved_deck(job)
+    asked = [(deck.optimizer.iterations, deck.production) for deck in (old, job.deck)]
+    return asked[0] == asked[1]
+
+
+def _was_before(job):
+    """Return the test whether a line of the JSON-lines file tells of what lies before the place the run goes on
+    from."""
+    if not job.resumes:
+        return lambda line: False
+    counters = job.checkpoint.attributes["counters"]
+    more_iterations = counters["frozen"] and counters["iteration"] < job.deck.optimizer.iterations
+    steps = 0 if more_iterations else counters["steps"]
+    return lambda line: line.get("iteration", math.inf) <= counters["iteration"] or line.get("step", math.inf) <= steps
+
+
+def _ignore(message):
+    """Take no notice: `prepare` reads the same checkpoint and says so."""

@@ -1,0 +1,71 @@
+"""What rank 0 prints: plain lines while the run goes on, and one line at the end."""
+
+import sys
+import time
+
+from parvmc.results import with_error
+
+SECONDS_IN_LOG = 30.0
+SECONDS_ON_TERMINAL = 2.0
+
+
+class Progress:
+    """Prints a line per so many seconds, and the first and the last of each phase; silent on the other ranks."""
+
+    def __init__(self, speaks, quiet):
+        """speaks: whether this rank prints; quiet: print nothing but the end and warnings."""
+        self._speaks = speaks
+        self._quiet = quiet
+        self._phase = None
+        self._printed = 0.0
+        self._interval = SECONDS_ON_TERMINAL if sys.stdout.isatty() else SECONDS_IN_LOG
+
+    def say(self, text):
+        """Print a line of the run's story."""
+        if self._speaks and not self._quiet:
+            print(text, flush=True)
+
+    def conclude(self, text):
+        """Print a line that --quiet does not hide."""
+        if self._speaks:
+            print(text, flush=True)
+
+    def warn(self, text):
+        """Print a warning on stderr."""
+        if self._speaks:
+            print(f"parvmc: warning: {text}", file=sys.stderr, flush=True)
+
+    def report(self, line):
+        """Print a stage's report if its phase is new, it is the phase's last, or the last line is long ago."""
+        if not self._speaks or self._quiet:
+            return
+        done = line.get("iteration", line.get("step", line.get("sweep", 0)))
+        now = time.monotonic()
+        if line["phase"] == self._phase and now - self._printed < self._interval and done < line["of"]:
+            return
+        self._phase, self._printed = line["phase"], now
+        text = f"{line['phase']:<13} {done:>7} of {line['of']}"
+        if "energy" in line:
+            text += f"   E = {with_error(line['energy'], line['energy_error'])}"
+        if "variance" in line:
+            text += f"   variance {line['variance']:.2e}"
+        if "acceptance" in line:
+            text += f"   acceptance {line['acceptance']:.2f}"
+        if "seconds" in line:
+            text += f"   {1e3 * line['seconds']:.0f} ms"
+        print(text, flush=True)
+
+
+def summary(values, speed, core_hours):
+    """Return the one line that a physicist and an administrator can use, digits cut at the error."""
+    parts = [
+        f"E = {with_error(values['energy'], values['energy_error'])}",
+        f"variance {values['variance']:.1e}",
+    ]
+    if values["variance_estimator"] != values["variance"]:
+        parts.append(f"of the estimator {values['variance_estimator']:.1e}")
+    parts += [f"tau {values['autocorrelation_time']:.1f}", f"R-hat {values['r_hat']:.4f}"]
+    if "reference" in values:
+        parts.append(f"exact {values['reference']:.10g} ({values['reference_source']})")
+    parts += [f"{speed / 1e6:.0f} M moves/core-s", f"{core_hours:.2g} core-h"]
+    return "   ".join(parts)

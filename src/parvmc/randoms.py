@@ -1,0 +1,65 @@
+"""Random streams, one per lane, seeded by (seed, purpose, batch): a batch's walk is the same wherever it runs.
+
+The generator is xoshiro256++ (Blackman and Vigna, ACM Trans. Math. Softw. 47, 36 (2021)): additions, shifts and
+exclusive ors on four 64-bit words, which vectorise over the lanes.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from parvmc.dispatch import row_function
+from parvmc.vecmath import float_of
+
+
+class Purpose(IntEnum):
+    """What a stream is for; streams of different purpose never meet."""
+
+    PARAMETERS = 0
+    WALKERS = 1
+    OPTIMIZATION = 2
+    PRODUCTION = 3
+
+
+def generator(seed, purpose, batch=0):
+    """Return a numpy Generator for work outside kernels, keyed by (seed, purpose, batch)."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(purpose), batch)))
+
+
+def streams(seed, purpose, batches, lanes):
+    """Return uint64[batches, 4, lanes], the state of one stream per lane; batches: the run's numbers of the batches
+    wanted."""
+    states = np.empty((len(batches), 4, lanes), np.uint64)
+    for row, batch in enumerate(batches):
+        sequence = np.random.SeedSequence(seed, spawn_key=(int(purpose), batch))
+        states[row] = sequence.generate_state(4 * lanes, np.uint64).reshape(4, lanes)
+    return states
+
+
+_ROTATION_23, _ROTATION_41 = np.uint64(23), np.uint64(41)
+_ROTATION_45, _ROTATION_19 = np.uint64(45), np.uint64(19)
+_SHIFT_17, _SHIFT_12 = np.uint64(17), np.uint64(12)
+_ONE = np.uint64(0x3FF0000000000000)  # the bits of 1.0
+
+
+@row_function
+def _draw(first, second, third, fourth, row):
+    for lane in range(row.size):
+        s0, s1, s2, s3 = first[lane], second[lane], third[lane], fourth[lane]
+        total = s0 + s3
+        word = ((total << _ROTATION_23) | (total >> _ROTATION_41)) + s0
+        shifted = s1 << _SHIFT_17
+        s2 ^= s0
+        s3 ^= s1
+        first[lane] = s0 ^ s3
+        second[lane] = s1 ^ s2
+        third[lane] = s2 ^ shifted
+        fourth[lane] = (s3 << _ROTATION_45) | (s3 >> _ROTATION_19)
+        row[lane] = float_of(np.int64((word >> _SHIFT_12) | _ONE)) - 1.0
+
+
+@row_function
+def uniform(randoms, row):
+    """Fill row float64[lanes] with numbers uniform in [0, 1), multiples of 2^-52, and advance randoms uint64[4,
+    lanes]."""
+    _draw(randoms[0], randoms[1], randoms[2], randoms[3], row)

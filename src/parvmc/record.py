@@ -1,0 +1,194 @@
+"""What a result file says of a simulation: datasets with units and descriptions, and the statistics of the end."""
+
+import numpy as np
+
+from parvmc import statistics
+from parvmc.archive import Dataset
+from parvmc.operations import parameter_notes, reference_energy, virial_weights
+
+SCHEMA_VERSION = 1
+EXACT = 1e-13
+LARGEST_OUTLIER = 8.0  # of 10^6 normal means the largest is 5 spreads out; per-walker means have fatter tails
+ENERGY = "hartree (hbar = m = e = 1)"
+SQUARE = f"{ENERGY} squared"
+SERIES = {
+    "energy": (ENERGY, "the quoted estimator: the local energy less its control variate"),
+    "local_energy": (ENERGY, "local energy H psi / psi"),
+    "local_energy_squared": (SQUARE, "square of the local energy"),
+    "energy_squared": (SQUARE, "square of the estimator"),
+}
+HISTORY = {
+    "energy": (ENERGY, "mean local energy"),
+    "energy_error": (ENERGY, "standard error of the energy, from the spread of per-walker means"),
+    "variance": (SQUARE, "variance of the local energy"),
+    "acceptance": ("1", "accepted moves / proposed moves"),
+    "gradient_norm": (ENERGY, "Euclidean norm of the energy's gradient"),
+    "step_norm": ("1", "norm of the step, sqrt(d S d) for reconfiguration, else Euclidean"),
+    "seconds": ("s", "wall time of the iteration on rank 0"),
+}
+SCALARS = {
+    "energy": (ENERGY, "mean of the estimator"),
+    "energy_error": (ENERGY, "its standard error by blocking"),
+    "variance": (SQUARE, "variance of the local energy"),
+    "variance_estimator": (SQUARE, "variance of the estimator that was averaged"),
+    "autocorrelation_time": ("steps", "integrated autocorrelation time of the estimator; 1 for independent samples"),
+    "effective_samples": ("1", "samples / autocorrelation time"),
+    "r_hat": ("1", "rank-normalised split R-hat over the batches"),
+    "walker_outlier": ("1", "largest robust z-score of a walker's own mean"),
+    "acceptance": ("1", "accepted moves / proposed moves"),
+    "samples": ("1", "samples averaged: measurements of one walker each"),
+    "virial": (ENERGY, "2 <T> - <sum r . grad V>, zero where the trial state's length scale is optimal"),
+    "reference": (ENERGY, "exact energy of this system"),
+}
+
+
+def running(simulation, series, job, status):
+    """Return (attributes, datasets, groups) of a result file as far as the run has come.
+
+    series: float64[rows, batches, columns], the production so far; status: running, stopped or failed.
+    """
+    attributes = {
+        "schema": "parvmc",
+        "schema_version": SCHEMA_VERSION,
+        "title": simulation.deck.title,
+        "status": status,
+    }
+    rows = simulation.provenance
+    groups = {"provenance": {name: [row[name] for row in rows] for name in rows[-1]}}
+    attached = {"original": job.original}
+    datasets = {"input": Dataset(job.deck_text, "", "the deck, every default filled in (TOML)", (), attached)}
+    datasets |= _optimization(simulation) | _parameters(simulation)
+    if len(series):
+        datasets |= _production(simulation, series)
+    return attributes, datasets, groups
+
+
+def finished(simulation, series, job, values, blocked):
+    """Return (attributes, datasets, groups) of the final result file; values, blocked: what `results` returned."""
+    attributes, datasets, groups = running(simulation, series, job, "finished")
+    more, tables = _results(values, blocked)
+    return attributes, datasets | more, groups | tables
+
+
+def _optimization(simulation):
+    done = simulation.iteration
+    if not done:
+        return {}
+    axis = "optimization/iteration"
+    found = {axis: Dataset(np.arange(1, done + 1), "1", "optimisation iteration")}
+    for name, values in simulation.history.items():
+        found[f"optimization/{name}"] = Dataset(np.array(values), *HISTORY[name], axes=(axis,))
+    return found
+
+
+def _parameters(simulation):
+    state, found = simulation.state, {}
+    for label, factor, own in zip(state.labels, state.factors, simulation.current_parameters, strict=True):
+        for name, values in own.items():
+            found[f"parameters/{label}/{name}"] = Dataset(values, *parameter_notes(factor)[name])
+    return found
+
+
+def _production(simulation, series):
+    rows, batches, _ = series.shape
+    per_row = simulation.series.per_row
+    axes = ("production/step", "production/batch")
+    found = {
+        axes[0]: Dataset((np.arange(rows) + 1) * per_row, "1", "production step at the end of the row"),
+        axes[1]: Dataset(np.arange(batches), "1", "batch of walkers, numbered over all ranks"),
+    }
+    for column, name in enumerate(simulation.columns):
+        unit, text = SERIES.get(name, (ENERGY, f"the {name} part of the estimator"))
+        text = f"{text}; mean over the walkers of a batch"
+        attributes = {"measurements_per_row": per_row}
+        found[f"production/{name}"] = Dataset(series[:, :, column], unit, text, axes, attributes)
+    return found
+
+
+def quantities(simulation, series):
+    """Return {name: float64[rows, batches]} of all that is quoted with a blocking error."""
+    columns = {name: series[:, :, column] for column, name in enumerate(simulation.columns)}
+    found = {"energy": columns["energy"], **{name: columns[name] for name in simulation.components}}
+    weights = virial_weights(simulation.deck.system)
+    if weights:
+        found["virial"] = sum(w * columns[name] for w, name in zip(weights, simulation.components, strict=True))
+    return found
+
+
+def results(simulation, series, walker_means):
+    """Return ({name: value} of /result, {name: BlockingTable}) from the production series float64[rows, batches,
+    columns]."""
+    mean = {name: float(series[:, :, column].mean()) for column, name in enumerate(simulation.columns)}
+    blocked = {name: statistics.block(values) for name, values in quantities(simulation, series).items()}
+    samples = series.shape[0] * simulation.series.per_row * simulation.deck.sampler.walkers
+    variance = max(mean["energy_squared"] - mean["energy"] ** 2, 0.0)
+    found = {}
+    for name, values in quantities(simulation, series).items():
+        found[name] = float(values.mean())
+        found[f"{name}_error"] = float(blocked[name].error[blocked[name].level])
+    found["variance"] = max(mean["local_energy_squared"] - mean["local_energy"] ** 2, 0.0)
+    found["variance_estimator"] = variance
+    found["autocorrelation_time"] = tau = _autocorrelation_time(simulation, series[:, :, 0], variance)
+    found["effective_samples"] = samples / tau
+    found["r_hat"] = float(statistics.split_r_hat(series[:, :, 0]))
+    found["walker_outlier"] = float(statistics.walker_outliers(walker_means)[0])
+    found["acceptance"] = simulation.accepted / (
+        simulation.batches * simulation.moves_per_batch(simulation.series.steps)
+    )
+    found["samples"] = samples
+    reference = reference_energy(simulation.deck.system)
+    if reference:
+        found["reference"], found["reference_source"] = reference
+    return found, blocked
+
+
+def _autocorrelation_time(simulation, energies, variance):
+    """Return tau in steps; where rows average steps, the part of tau inside a row shows in the variance of the rows."""
+    tau = statistics.autocorrelation_time(energies)
+    per_row = simulation.series.per_row
+    if per_row > 1 and variance > 0.0:
+        tau *= float(energies.var()) * simulation.lanes * per_row / variance
+    return float(tau)
+
+
+def _results(values, blocked):
+    found, groups = {}, {}
+    for name, value in values.items():
+        if name == "reference_source":
+            continue
+        unit, text = SCALARS.get(name) or (ENERGY, _describe(name))
+        attributes = {"source": values["reference_source"]} if name == "reference" else {}
+        found[f"result/{name}"] = Dataset(value, unit, text, attributes=attributes)
+    for name, table in blocked.items():
+        path = f"blocking/{name}"
+        groups[path] = {"level": table.level, "plateau": table.plateau}
+        found[f"{path}/block_size"] = Dataset(table.block_size, "rows", "rows averaged to a block")
+        found[f"{path}/blocks"] = Dataset(table.blocks, "1", "blocks per batch")
+        found[f"{path}/error"] = Dataset(table.error, ENERGY, "standard error of the mean at this block size")
+        found[f"{path}/error_of_error"] = Dataset(table.error_of_error, ENERGY, "standard error of that error")
+    return found, groups
+
+
+def _describe(name):
+    base = name.removesuffix("_error")
+    return f"standard error of {base} by blocking" if base != name else f"mean of the {name} part of the estimator"
+
+
+def warnings(deck, values, blocked):
+    """Return the lines that a user must see beside the energy, each with its number and what to do."""
+    if values["energy_error"] <= EXACT * abs(values["energy"]):
+        return []  # an eigenstate: what varies is rounding, of which no statistics is worth a warning
+    found = []
+    length = values["samples"] / deck.sampler.walkers / values["autocorrelation_time"]
+    if not blocked["energy"].plateau:
+        found.append("the blocking error has no plateau: the error is a lower bound; take more samples")
+    if length < 50.0:
+        found.append(f"the series is short, {length:.0f} autocorrelation times where 50 are needed to judge R-hat")
+    elif values["r_hat"] > 1.01:
+        found.append(f"R-hat {values['r_hat']:.4f} is above 1.01: the batches disagree; equilibrate or sample longer")
+    if values["walker_outlier"] > LARGEST_OUTLIER:
+        found.append(f"one walker's mean is {values['walker_outlier']:.1f} spreads from the others': is it stuck?")
+    target = deck.production.target_error
+    if target is not None and values["energy_error"] > target:
+        found.append(f"the target error {target:g} was not reached; raise production.max_samples")
+    return found

@@ -1,0 +1,74 @@
+"""The story of a run."""
+
+import time
+
+import numpy as np
+
+from parvmc import archive, checkpoint, record
+from parvmc.progress import summary
+from parvmc.simulation import NotFinite, Simulation
+from parvmc.stages import compile_kernels, equilibrate, optimize, produce, settle
+
+FINISHED, STOPPED = 0, 75
+
+
+def run(job, world, clock, progress):
+    """Optimise and measure; return the exit status.
+
+    Each MPI rank moves its own batches of walkers through |psi|^2, every optimisation step sums energies and gradients
+    over the ranks, and rank 0 writes what came out.
+    """
+    simulation = begin(job, world, progress)
+    compile_kernels(simulation)  # one rank of each node compiles, the others load
+    try:
+        for stage in (equilibrate, optimize, settle, produce):
+            for report in stage(simulation):  # at every place where a checkpoint may fall
+                progress.report(report)
+                job.log(report)
+                stop, due = world.broadcast((clock.should_stop(), clock.checkpoint_due()))
+                if stop or due or report.get("keep"):
+                    save(simulation, job, clock, "stopped" if stop else "running")
+                if stop:
+                    progress.conclude(f"stopped before the time limit; go on with: {job.resume_command}")
+                    return STOPPED
+    except NotFinite:  # all ranks raise it together, from where the last step began
+        save(simulation, job, clock, "failed")
+        raise
+    finish(simulation, job, progress)
+    return FINISHED
+
+
+def begin(job, world, progress):
+    """Place the walkers, or put them back where a checkpoint has left them."""
+    simulation = Simulation(job.deck, world, job.parameters)
+    simulation.provenance = [job.provenance]
+    if job.resumes:
+        checkpoint.restore(simulation, job.checkpoint)
+        at = f"optimisation iteration {simulation.iteration}, production step {simulation.series.steps}"
+        progress.say(f"resumed at {at}")
+    return simulation
+
+
+def save(simulation, job, clock, status):
+    """Write a checkpoint, and the result file as far as the run has come."""
+    started = time.monotonic()
+    checkpoint.save(simulation, job)
+    series = simulation.gathered_series()
+    if simulation.world.is_root:
+        archive.write_result(job.files.result, *record.running(simulation, series, job, status))
+    clock.saved(time.monotonic() - started)
+
+
+def finish(simulation, job, progress):
+    """Do the statistics of the whole production and write the final result."""
+    world = simulation.world
+    series, walker_means = simulation.gathered_series(), simulation.gathered_walker_means()
+    spent = [time.process_time(), simulation.production_seconds, simulation.production_moves]
+    seconds, production_seconds, moves = np.sum(world.gather(spent), axis=0)
+    if not world.is_root:
+        return
+    values, blocked = record.results(simulation, series, walker_means)
+    for text in record.warnings(simulation.deck, values, blocked):
+        progress.warn(text)
+    archive.write_result(job.files.result, *record.finished(simulation, series, job, values, blocked))
+    progress.conclude(summary(values, moves / max(production_seconds, 1e-6), seconds / 3600))

@@ -1,0 +1,84 @@
+"""Metropolis sampling with single-particle moves."""
+
+from typing import Annotated, Literal, NamedTuple
+
+from annotated_types import Ge, Gt, Lt, doc
+
+from parvmc.dispatch import implements, row_function, settings
+from parvmc.operations import accept, ratio, sampler_pack, sweep
+from parvmc.randoms import uniform
+
+
+@settings
+class Settings:
+    """Move each particle in turn by a step uniform in a cube; accept with min(1, |psi(x')|^2 / |psi(x)|^2)."""
+
+    kind: Literal["metropolis"] = "metropolis"
+    walkers: Annotated[int, Ge(1), doc("walkers over all ranks, a multiple of lanes")] = 8192
+    lanes: Annotated[int, Ge(1), doc("walkers of one batch, which move together through the vector units")] = 128
+    step: Annotated[
+        Annotated[float, Gt(0)] | Literal["auto"],
+        doc('half the edge of the cube (length), or "auto": tuned during equilibration, then frozen'),
+    ] = "auto"
+    acceptance: Annotated[float, Gt(0), Lt(1), doc("acceptance that the step is tuned to")] = 0.5
+    equilibration: Annotated[int, Ge(0), doc("sweeps before the first measurement")] = 500
+    thinning: Annotated[int, Ge(1), doc("sweeps between measurements; a sweep proposes one move per particle")] = 2
+
+
+class Metropolis(NamedTuple):
+    """Pack of the Metropolis sampler; step: half the edge of the cube (length)."""
+
+    step: float
+    particles: int
+    dimensions: int
+
+
+@implements(sampler_pack, Settings)
+def _pack(sampler, space, step):
+    return Metropolis(step, space.particles, space.dimensions)
+
+
+@row_function
+def _centre(step, row):
+    for lane in range(row.size):
+        row[lane] = step * (2.0 * row[lane] - 1.0)
+
+
+@row_function
+def _decide(ratios, threshold, mask):
+    for lane in range(mask.size):
+        mask[lane] = 1.0 if threshold[lane] < ratios[lane] else 0.0
+
+
+@row_function
+def _count(mask):
+    accepted = 0
+    for lane in range(mask.size):
+        accepted += int(mask[lane])
+    return accepted
+
+
+@row_function
+def _move(mask, displacement, position):
+    for lane in range(position.size):
+        position[lane] += mask[lane] * displacement[lane]
+
+
+@implements(sweep, Metropolis)
+def _sweep(sampler, state, work, positions, randoms, scratch):
+    displacement, ratios, threshold, mask = scratch[:3], scratch[3], scratch[4], scratch[5]
+    displacement[:] = 0.0
+    accepted = 0
+    for particle in range(sampler.particles):
+        for axis in range(sampler.dimensions):
+            uniform(randoms, displacement[axis])
+            _centre(sampler.step, displacement[axis])
+        ratios[:] = 1.0
+        ratio(state, work, positions, particle, displacement, ratios)
+        uniform(randoms, threshold)
+        _decide(ratios, threshold, mask)
+        accepted += _count(mask)
+        for axis in range(sampler.dimensions):
+            _move(mask, displacement[axis], positions[particle * sampler.dimensions + axis])
+        accept(state, work, mask)
+    return accepted

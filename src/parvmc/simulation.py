@@ -1,0 +1,175 @@
+"""The moving parts of a run: walkers, parameters, counters, and what of them goes into a checkpoint."""
+
+import math
+
+import numpy as np
+
+from parvmc import operations, walk
+from parvmc.randoms import Purpose, generator, streams
+from parvmc.series import Series
+from parvmc.states.product import TrialState
+
+HISTORY = ("energy", "energy_error", "variance", "acceptance", "gradient_norm", "step_norm", "seconds")
+"""What is recorded of every optimisation iteration."""
+
+STEPS_PER_CALL = 64
+MOVES_PER_CALL = 4_000_000
+
+
+class NotFinite(Exception):
+    """A local energy or a derivative is not finite: the run cannot go on."""
+
+
+class Simulation:
+    """All that changes while a run goes on, on this rank: its batches of walkers, and what all ranks have in common.
+
+    positions: float64[local batches, units, lanes]; randoms: uint64[local batches, 4, lanes]; vector: the trained
+    parameters; memory: the optimiser's; center: the last iteration's means; window: the vectors that production will
+    average; history: one list per name in HISTORY; equilibrated, settled: sweeps done before the optimisation and
+    before production; frozen: whether the optimisation is over; optimized_...: the walkers at its end; step_length: the
+    sampler's step; beta: of the control variate; series, walker_sums, accepted: what production has measured.
+    """
+
+    def __init__(self, deck, world, parameters):
+        """Place the walkers of this rank's batches; parameters: a dict of arrays for each factor of the trial state."""
+        self.deck, self.world = deck, world
+        self.space = operations.space(deck.system)
+        self.state = TrialState(deck.state, self.space)
+        self.components = operations.components(deck.system)
+        self.columns = (*walk.MOMENTS, *self.components)
+        self.lanes = deck.sampler.lanes
+        self.batches = deck.sampler.walkers // self.lanes
+        self.share = world.share(self.batches)
+
+        self.parameters = parameters
+        self.vector = self.state.coordinates(parameters)
+        self.memory = operations.start(deck.optimizer, self.vector.size)
+        self.center = np.zeros(1 + self.vector.size)
+        self.window = np.empty((0, self.vector.size))
+        self.history = {name: [] for name in HISTORY}
+        self.equilibrated = self.iteration = 0
+
+        self.positions = self._initial_positions()
+        self.randoms = self._streams(Purpose.OPTIMIZATION)
+        self.step_length = self._first_step()
+        self.optimized_positions, self.optimized_randoms = self.positions, self.randoms
+        self.optimized_step = self.step_length
+        self.frozen = False
+        self._begin_production()
+        self.provenance = []
+        self.production_moves = 0
+        self.production_seconds = 0.0
+
+    # --- the start
+
+    def _begin_production(self):
+        self.settled = self.accepted = 0
+        self.beta = 1.0
+        self.series = Series(len(self.share), len(self.columns))
+        self.walker_sums = np.zeros((len(self.share), self.lanes))
+
+    def _initial_positions(self):
+        """Draw positions from the ideal gas of the trap, a Gaussian of variance 1/(2 omega) along each axis."""
+        width = np.tile(1.0 / np.sqrt(2.0 * np.array(self.space.omega)), self.space.particles)
+        positions = np.empty((len(self.share), self.space.units, self.lanes))
+        for row, batch in enumerate(self.share):
+            normal = generator(self.deck.seed, Purpose.WALKERS, batch).standard_normal(positions.shape[1:])
+            positions[row] = width[:, np.newaxis] * normal
+        return positions
+
+    def _streams(self, purpose):
+        return streams(self.deck.seed, purpose, self.share, self.lanes)
+
+    def _first_step(self):
+        """Return the deck's step, or a length of the order of the trap's to begin tuning with."""
+        step = self.deck.sampler.step
+        return 1.0 / math.sqrt(max(self.space.omega)) if step == "auto" else step
+
+    # --- packs
+
+    @property
+    def current_parameters(self):
+        """The parameters at the present vector, a dict of arrays for each factor."""
+        return self.state.moved(self.parameters, self.vector)
+
+    def sampler_pack(self):
+        """Return the sampler's pack at the present step."""
+        return operations.sampler_pack(self.deck.sampler, self.space, self.step_length)
+
+    def state_pack(self):
+        """Return the trial state's pack at the present parameters."""
+        return self.state.pack(self.current_parameters)
+
+    def hamiltonian_pack(self, beta=None):
+        """Return the Hamiltonian's pack; beta: of the control variate, the chosen one by default."""
+        kinetic, interaction = 0.0, 0.0
+        if self.deck.production.control_variate != "off":
+            kinetic, interaction = operations.poles(self.deck.system, self.state.cusp)
+        control = operations.Control(self.beta if beta is None else beta, kinetic, interaction)
+        return operations.hamiltonian_pack(self.deck.system, control)
+
+    # --- sizes
+
+    @property
+    def steps_per_call(self):
+        """Production steps between places where a checkpoint may fall: a power of two that the deck alone decides."""
+        moves = self.deck.sampler.walkers * self.space.particles * self.deck.sampler.thinning
+        return 2 ** int(math.log2(min(max(MOVES_PER_CALL // moves, 1), STEPS_PER_CALL)))
+
+    def moves_per_batch(self, measurements):
+        """Return how many single-particle moves a batch proposes for a number of measurements."""
+        return measurements * self.deck.sampler.thinning * self.space.particles * self.lanes
+
+    @property
+    def measurements(self):
+        """Measurements of every walker in one optimisation iteration."""
+        return self.deck.optimizer.samples // self.deck.sampler.walkers
+
+    @property
+    def averaged(self):
+        """Number of last iterations whose parameters production averages."""
+        iterations = self.deck.optimizer.iterations
+        return min(iterations, max(1, round(self.deck.optimizer.average * iterations)))
+
+    # --- the turning points
+
+    def remember(self, vector):
+        """Keep the vector after an iteration for the average, as far as it belongs there."""
+        self.window = np.concatenate([self.window, vector[np.newaxis]])
+        self.trim_window()
+
+    def trim_window(self):
+        """Drop the vectors before the last part that the deck, perhaps extended, asks to average; the newest stays."""
+        first = self.deck.optimizer.iterations - self.averaged
+        self.window = self.window[-max(1, self.iteration - first) :]
+
+    def freeze(self):
+        """Fix the parameters for production at their average, and give the walkers streams of their own for it."""
+        if len(self.window):
+            self.vector = self.window.mean(axis=0)
+        self.optimized_positions, self.optimized_randoms = self.positions, self.randoms
+        self.optimized_step = self.step_length
+        self.positions, self.randoms = self.positions.copy(), self._streams(Purpose.PRODUCTION)
+        self.frozen = True
+
+    def thaw(self):
+        """Go back to the end of the optimisation, for more iterations than there were; what production did is
+        dropped."""
+        if len(self.window):
+            self.vector = self.window[-1]
+        self.positions, self.randoms = self.optimized_positions, self.optimized_randoms
+        self.step_length = self.optimized_step
+        self.frozen = False
+        self._begin_production()
+
+    # --- what rank 0 writes
+
+    def gathered_series(self):
+        """Return on rank 0 the production rows of all batches, float64[rows, batches, columns]; elsewhere None."""
+        blocks = list(self.world.blocks(self.series.rows))
+        return np.concatenate(blocks).transpose(1, 0, 2) if blocks else None
+
+    def gathered_walker_means(self):
+        """Return on rank 0 the mean of the estimator for each walker, float64[walkers]; elsewhere None."""
+        blocks = list(self.world.blocks(self.walker_sums))
+        return np.concatenate(blocks).ravel() / max(self.series.steps, 1) if blocks else None

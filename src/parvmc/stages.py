@@ -1,0 +1,227 @@
+"""The stages of a run, each a generator that goes on from wherever the simulation is.
+
+A stage yields a report (a dict) at every place where a checkpoint may fall, on all ranks alike.
+"""
+
+import itertools
+import math
+import time
+
+import numpy as np
+
+from parvmc import operations, statistics, walk
+from parvmc.moments import moments
+from parvmc.simulation import NotFinite
+
+TUNING_SWEEPS = 20
+FIRST_LOOK = 1024
+BETAS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Candidates of the control variate's beta, in units of the root of the largest trap frequency."""
+
+
+def compile_kernels(simulation):
+    """Call every kernel once on no work, one rank of each node first: it compiles and the others load what it left."""
+    lanes, rows = simulation.lanes, len(simulation.columns)
+    positions, randoms = simulation.positions[:1].copy(), simulation.randoms[:1].copy()
+    sampler, hamiltonian, state = simulation.sampler_pack(), simulation.hamiltonian_pack(), simulation.state_pack()
+    components = len(simulation.components)
+
+    def call():
+        walk.equilibrate(sampler, state, positions, randoms, 0)
+        samples = np.empty((1, 0, 1 + state.count, lanes))
+        walk.sample(sampler, hamiltonian, state, positions, randoms, 0, components, samples)
+        walk.observe(sampler, hamiltonian, state, positions, randoms, 0, np.empty((1, 0, rows)), np.empty((1, lanes)))
+
+    simulation.world.one_per_node_first(call)
+
+
+def _walk(simulation, done, sweeps):
+    """Walk up to TUNING_SWEEPS of the sweeps that are left and return how many; the step is tuned in the first half."""
+    count = min(TUNING_SWEEPS, sweeps - done)
+    accepted = walk.equilibrate(
+        simulation.sampler_pack(), simulation.state_pack(), simulation.positions, simulation.randoms, count
+    )
+    accepted = simulation.world.count(accepted)
+    settings = simulation.deck.sampler
+    if settings.step == "auto" and done + count <= (sweeps + 1) // 2:
+        rate = accepted / (count * settings.walkers * simulation.space.particles)
+        simulation.step_length *= math.exp(2.0 * (rate - settings.acceptance))
+    return count
+
+
+def equilibrate(simulation):
+    """Walk before the optimisation until the walkers have forgotten where they were put."""
+    sweeps = simulation.deck.sampler.equilibration
+    while simulation.deck.optimizer.iterations and simulation.equilibrated < sweeps:
+        simulation.equilibrated += _walk(simulation, simulation.equilibrated, sweeps)
+        yield {"phase": "equilibration", "sweep": simulation.equilibrated, "of": sweeps}
+
+
+def optimize(simulation):
+    """Sample, sum energies and gradients over the ranks, and step, once per iteration."""
+    deck, world = simulation.deck, simulation.world
+    with_covariance = deck.optimizer.kind == "reconfiguration"
+    samples = np.empty((len(simulation.share), simulation.measurements, 1 + simulation.vector.size, simulation.lanes))
+    moves = simulation.batches * simulation.moves_per_batch(simulation.measurements)
+    while simulation.iteration < deck.optimizer.iterations:
+        started = time.monotonic()
+        before = simulation.positions.copy(), simulation.randoms.copy()
+        accepted = walk.sample(
+            simulation.sampler_pack(),
+            simulation.hamiltonian_pack(),
+            simulation.state_pack(),
+            simulation.positions,
+            simulation.randoms,
+            deck.sampler.thinning,
+            len(simulation.components),
+            samples,
+        )
+        sums = moments(world, samples, simulation.center, simulation.batches, with_covariance)
+        accepted = world.count(accepted)
+        if not (math.isfinite(sums.energy) and np.isfinite(sums.gradient).all()):
+            where = _culprit(simulation, samples.sum(axis=(1, 2)))
+            simulation.positions, simulation.randoms = before
+            raise NotFinite(f"optimisation iteration {simulation.iteration}: {where}")
+        change, simulation.memory = _step(simulation, sums)
+        simulation.vector = simulation.vector + change
+        simulation.center = sums.mean
+        simulation.iteration += 1
+        simulation.remember(simulation.vector)
+        norm = math.sqrt(change @ sums.covariance @ change) if with_covariance else float(np.linalg.norm(change))
+        report = {
+            "energy": sums.energy,
+            "energy_error": sums.energy_error,
+            "variance": sums.variance,
+            "acceptance": accepted / moves,
+            "gradient_norm": float(np.linalg.norm(sums.gradient)),
+            "step_norm": norm,
+            "seconds": time.monotonic() - started,
+        }
+        for name, value in report.items():
+            simulation.history[name].append(value)
+        yield {"phase": "optimization", "iteration": simulation.iteration, "of": deck.optimizer.iterations, **report}
+
+
+def _step(simulation, sums):
+    """Solve on rank 0 and broadcast, so that all ranks see the same bits."""
+    result = None
+    if simulation.world.is_root:
+        result = operations.step(simulation.deck.optimizer, simulation.memory, sums, simulation.iteration)
+    return simulation.world.broadcast(result)
+
+
+def _culprit(simulation, sums):
+    """Name the first walker whose entry in sums float64[local batches, lanes] is not finite."""
+    bad = np.argwhere(~np.isfinite(sums))
+    found = [(simulation.share[bad[0][0]], int(bad[0][1]), simulation.world.rank)] if len(bad) else []
+    everywhere = sorted(itertools.chain(*simulation.world.gather(found)))
+    if not everywhere:
+        return "the gradient is not finite"
+    batch, lane, rank = everywhere[0]
+    return f"the local energy of walker {lane} of batch {batch} (rank {rank}) is not finite"
+
+
+def settle(simulation):
+    """Freeze the parameters, walk anew until the walkers follow them, and choose the control variate's beta."""
+    if not simulation.frozen:
+        simulation.freeze()
+    sweeps = simulation.deck.production.equilibration
+    while simulation.settled < sweeps:
+        simulation.settled += _walk(simulation, simulation.settled, sweeps)
+        if simulation.settled == sweeps:
+            simulation.beta = _best_beta(simulation)
+        yield {"phase": "settling", "sweep": simulation.settled, "of": sweeps}
+
+
+def _best_beta(simulation):
+    """Return the candidate whose estimator varies least over the walkers as they are."""
+    unit = math.sqrt(max(simulation.space.omega))
+    variances = {}
+    for beta in (factor * unit for factor in BETAS):
+        series = np.empty((len(simulation.share), 1, len(simulation.columns)))
+        walk.observe(
+            simulation.sampler_pack(),
+            simulation.hamiltonian_pack(beta),
+            simulation.state_pack(),
+            simulation.positions,
+            simulation.randoms,
+            0,
+            series,
+            np.zeros_like(simulation.walker_sums),
+        )
+        means = simulation.world.sum(series[:, 0], simulation.batches) / simulation.batches
+        variances[beta] = means[3] - means[0] ** 2
+    return min(variances, key=variances.get)
+
+
+def produce(simulation):
+    """Measure with the parameters frozen until the deck's samples are taken, or its target error is reached.
+
+    A report with `keep` is one that a checkpoint must follow: from the last place before the end, at which an extended
+    run would go on, so that it will be the run that would have been.
+    """
+    deck = simulation.deck
+    goal = -(-(deck.production.samples or deck.production.max_samples) // deck.sampler.walkers)
+    while True:
+        left = goal - simulation.series.steps
+        reached = _target_reached(simulation)
+        yield {**_production_report(simulation), "of": goal, "keep": reached or left < simulation.steps_per_call}
+        if reached or left == 0:
+            return
+        _observe(simulation, min(left, simulation.steps_per_call))
+        if left < simulation.steps_per_call:
+            return
+
+
+def _observe(simulation, steps):
+    deck, world = simulation.deck, simulation.world
+    before = simulation.positions.copy(), simulation.randoms.copy(), simulation.walker_sums.copy()
+    block = np.empty((len(simulation.share), steps, len(simulation.columns)))
+    started = time.process_time()
+    accepted = walk.observe(
+        simulation.sampler_pack(),
+        simulation.hamiltonian_pack(),
+        simulation.state_pack(),
+        simulation.positions,
+        simulation.randoms,
+        deck.sampler.thinning,
+        block,
+        simulation.walker_sums,
+    )
+    simulation.production_seconds += time.process_time() - started
+    simulation.production_moves += len(simulation.share) * simulation.moves_per_batch(steps)
+    if world.count(not np.isfinite(block).all()):
+        where = _culprit(simulation, simulation.walker_sums)
+        step = simulation.series.steps
+        simulation.positions, simulation.randoms, simulation.walker_sums = before
+        raise NotFinite(f"production steps {step} to {step + steps}: {where}")
+    simulation.accepted += world.count(accepted)
+    simulation.series.add(block)
+
+
+def _target_reached(simulation):
+    """Look at the error when the steps have doubled, from FIRST_LOOK on: looking more often would bias it low."""
+    target, steps = simulation.deck.production.target_error, simulation.series.steps
+    if target is None or steps < FIRST_LOOK or steps & (steps - 1):
+        return False
+    series = simulation.gathered_series()
+    reached = None
+    if simulation.world.is_root:
+        table = statistics.block(series[:, :, 0])
+        reached = bool(table.plateau and table.error[table.level] <= target)
+    return simulation.world.broadcast(reached)
+
+
+def _production_report(simulation):
+    """Return where production is; the error is that of independent batches, an honest one without blocking."""
+    steps, batches = simulation.series.steps, simulation.batches
+    report = {"phase": "production", "step": steps}
+    if steps == 0:
+        return report
+    means = simulation.walker_sums.mean(axis=1) / steps
+    center = simulation.center[0]
+    sums = simulation.world.sum(np.stack([means - center, np.square(means - center)], axis=1), batches) / batches
+    spread = max(sums[1] - sums[0] ** 2, 0.0)
+    error = math.sqrt(spread / (batches - 1)) if batches > 1 else math.nan
+    moves = batches * simulation.moves_per_batch(steps)
+    return report | {"energy": center + sums[0], "energy_error": error, "acceptance": simulation.accepted / moves}

@@ -1,0 +1,46 @@
+"""The parameters a run starts from: drawn at random, or taken from the result file of another run."""
+
+from parvmc import operations, results
+from parvmc.config import DeckError
+from parvmc.randoms import Purpose, generator
+from parvmc.states.product import TrialState
+
+
+def starting_parameters(deck, warm=True):
+    """Return a dict of arrays for each factor; they depend on the seed and the trial state alone.
+
+    A factor with `initial = "FILE"` takes its parameters from the first factor of that kind in the file. Where the file
+    has fewer hidden units, the others keep their random values; warm = False looks at no file. Raises DeckError where
+    the two do not fit.
+    """
+    space = operations.space(deck.system)
+    state = TrialState(deck.state, space)
+    parameters = state.initial(generator(deck.seed, Purpose.PARAMETERS))
+    for index, factor in enumerate(deck.state):
+        if warm and factor.initial != "random":
+            _take_over(f"state.{index}", factor, parameters[index])
+    return parameters
+
+
+def _take_over(key, factor, own):
+    try:
+        with results.open(factor.initial) as file:
+            saved, decks = file.parameters, file.deck["state"]
+    except (results.NotAResult, OSError, KeyError) as error:
+        raise DeckError([(f"{key}.initial", f"{factor.initial}: {error}")]) from None
+    labels = [f"{number}_{table['kind']}" for number, table in enumerate(decks)]
+    matching = [number for number, label in enumerate(labels) if label.endswith(f"_{factor.kind}") and label in saved]
+    if not matching:
+        raise DeckError([(f"{key}.initial", f"{factor.initial} has no parameters of a {factor.kind}")])
+    for name in operations.same_meaning(factor):
+        theirs = decks[matching[0]].get(name)
+        ours = getattr(factor, name)
+        ours = list(ours) if isinstance(ours, tuple) else ours
+        if theirs != ours:
+            text = f"{factor.initial} was made with {name} = {theirs!r}, this deck has {ours!r}; they must agree"
+            raise DeckError([(f"{key}.initial", text)])
+    for name, values in saved[labels[matching[0]]].items():
+        if values.ndim != own[name].ndim or any(n > m for n, m in zip(values.shape, own[name].shape, strict=True)):
+            text = f"{factor.initial} has {name} of shape {values.shape}, this deck {own[name].shape}"
+            raise DeckError([(f"{key}.initial", text)])
+        own[name][tuple(slice(0, size) for size in values.shape)] = values

@@ -1,0 +1,1 @@
+"""Trial states: one file, one factor, found by its `kind`."""

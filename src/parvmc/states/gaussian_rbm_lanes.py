@@ -1,0 +1,277 @@
+"""The Gaussian-binary machine on lanes: its pack and its kernels, in the notation of gaussian_rbm.py."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from parvmc.dispatch import implements, row_function
+from parvmc.operations import accept, gradient, log_amplitude, log_derivatives, ratio, rebuild, workspace
+from parvmc.vecmath import exp
+
+UNITS_PER_PRODUCT = 4  # factors (1 + u) multiplied before a division: 4 of them stay finite up to theta' = 177 each
+LARGEST_THETA = 600.0  # past this e^theta' is too near overflow to be carried
+# A walker that goes past either gets a local energy that is not a number, which stops the run and names it; bent
+# probabilities, or a ratio inf / inf that is always rejected, would bias the energy silently.
+
+
+class GaussianRbm(NamedTuple):
+    """Pack of the machine, in the notation of gaussian_rbm.py.
+
+    center, curvature, slope (p t sum_j w_ij / sigma_i^c): float64[units]; coupling (s w_ij / sigma_i^c):
+    float64[units, hidden]; bias (s b_j), coupling_square (sum_i coupling_ij^2): float64[hidden].
+    """
+
+    count: int
+    dimensions: int
+    power: float
+    scale: float
+    offset: float
+    coupling_power: float
+    constant: float
+    center: np.ndarray
+    curvature: np.ndarray
+    slope: np.ndarray
+    inverse_width: np.ndarray
+    bias: np.ndarray
+    coupling: np.ndarray
+    coupling_square: np.ndarray
+    trains_visible: bool
+    trains_hidden: bool
+    trains_weights: bool
+    trains_sigma: bool
+    sigma_shared: bool
+
+
+class Work(NamedTuple):
+    """What the machine derives from one batch: u = e^theta' and the products of (1 + u), now and as proposed.
+
+    Carrying u rather than the sigmoid lets a move and its way back cancel near saturation: errors only add.
+    """
+
+    u: np.ndarray
+    trial: np.ndarray
+    product: np.ndarray
+    trial_product: np.ndarray
+    exponent: np.ndarray
+    sigmoid: np.ndarray
+
+
+@implements(workspace, GaussianRbm)
+def _workspace(state, lanes):
+    hidden = state.bias.size
+    products = (hidden + UNITS_PER_PRODUCT - 1) // UNITS_PER_PRODUCT
+    return Work(
+        np.empty((hidden, lanes)),
+        np.empty((hidden, lanes)),
+        np.ones((products, lanes)),
+        np.ones((products, lanes)),
+        np.empty(lanes),
+        np.empty((hidden, lanes)),
+    )
+
+
+@row_function
+def _add_multiple(factor, row, total):
+    for lane in range(total.size):
+        total[lane] += factor * row[lane]
+
+
+@row_function
+def _exponentiate(theta, u, product):
+    for lane in range(u.size):
+        u[lane] = exp(theta[lane]) if abs(theta[lane]) < LARGEST_THETA else np.nan
+        product[lane] *= 1.0 + u[lane]
+
+
+@row_function
+def _mark_overflow(product, u):
+    for lane in range(u.size):
+        u[lane] = u[lane] if product[lane] < np.inf else np.nan
+
+
+@implements(rebuild, GaussianRbm)
+def _rebuild(state, work, positions):
+    work.product[:] = 1.0
+    for j in range(state.bias.size):
+        theta = work.trial[j]
+        theta[:] = state.bias[j]
+        for m in range(positions.shape[0]):
+            _add_multiple(state.coupling[m, j], positions[m], theta)
+        _exponentiate(theta, work.u[j], work.product[j // UNITS_PER_PRODUCT])
+    for j in range(state.bias.size):
+        _mark_overflow(work.product[j // UNITS_PER_PRODUCT], work.u[j])
+
+
+@row_function
+def _add_gaussian(center, curvature, slope, position, displacement, exponent):
+    """Add the change of 2 ln psi by the Gaussian factor and the linear term."""
+    for lane in range(exponent.size):
+        d = displacement[lane]
+        exponent[lane] += 2.0 * d * (slope - curvature * (position[lane] - center + 0.5 * d))
+
+
+@row_function
+def _propose(w0, w1, w2, d0, d1, d2, u, trial, product):
+    """u' = u e^d and its factor (1 + u'): one exponential for each hidden unit and move, no logarithm, no division."""
+    for lane in range(u.size):
+        proposed = u[lane] * exp(w0 * d0[lane] + w1 * d1[lane] + w2 * d2[lane])
+        trial[lane] = proposed
+        product[lane] *= 1.0 + proposed
+
+
+@row_function
+def _multiply_ratio(new, old, full, ratios):
+    for lane in range(ratios.size):
+        quotient = new[lane] / old[lane]
+        ratios[lane] *= quotient * quotient if full else quotient
+
+
+@row_function
+def _multiply_exponential(exponent, ratios):
+    for lane in range(ratios.size):
+        ratios[lane] *= exp(exponent[lane])
+
+
+@implements(ratio, GaussianRbm)
+def _ratio(state, work, positions, particle, displacement, ratios):
+    dimensions = state.dimensions
+    first = particle * dimensions
+    work.exponent[:] = 0.0
+    work.trial_product[:] = 1.0
+    for axis in range(dimensions):
+        m = first + axis
+        _add_gaussian(
+            state.center[m], state.curvature[m], state.slope[m], positions[m], displacement[axis], work.exponent
+        )
+    d0, d1, d2 = displacement[0], displacement[1], displacement[2]
+    for j in range(state.bias.size):
+        w0 = state.coupling[first, j]
+        w1 = state.coupling[first + 1, j] if dimensions > 1 else 0.0
+        w2 = state.coupling[first + 2, j] if dimensions > 2 else 0.0
+        _propose(w0, w1, w2, d0, d1, d2, work.u[j], work.trial[j], work.trial_product[j // UNITS_PER_PRODUCT])
+    for block in range(work.product.shape[0]):
+        _multiply_ratio(work.trial_product[block], work.product[block], state.power == 1.0, ratios)
+    _multiply_exponential(work.exponent, ratios)
+
+
+@row_function
+def _blend(mask, new, old):
+    for lane in range(old.size):
+        old[lane] = new[lane] if mask[lane] > 0.5 else old[lane]
+
+
+@implements(accept, GaussianRbm)
+def _accept(state, work, mask):
+    for j in range(state.bias.size):
+        _blend(mask, work.trial[j], work.u[j])
+    for block in range(work.product.shape[0]):
+        _blend(mask, work.trial_product[block], work.product[block])
+
+
+@row_function
+def _add_hidden_curvature(factor, u, sigmoid, laplacian):
+    """Fill the sigmoid s = u / (1 + u) and add factor s (1 - s), both without cancellation near saturation."""
+    for lane in range(u.size):
+        complement = 1.0 / (1.0 + u[lane])
+        sigmoid[lane] = u[lane] * complement
+        laplacian[lane] += factor * sigmoid[lane] * complement
+
+
+@row_function
+def _add_linear(center, curvature, slope, position, gradient):
+    for lane in range(position.size):
+        gradient[lane] += slope - curvature * (position[lane] - center)
+
+
+@implements(gradient, GaussianRbm)
+def _gradient(state, work, positions, gradients, laplacian):
+    hidden = state.bias.size
+    for j in range(hidden):
+        _add_hidden_curvature(state.power * state.coupling_square[j], work.u[j], work.sigmoid[j], laplacian)
+    for m in range(positions.shape[0]):
+        laplacian[:] -= state.curvature[m]
+        _add_linear(state.center[m], state.curvature[m], state.slope[m], positions[m], gradients[m])
+        for j in range(hidden):
+            _add_multiple(state.power * state.coupling[m, j], work.sigmoid[j], gradients[m])
+
+
+@row_function
+def _centre_derivative(center, curvature, position, row):
+    for lane in range(row.size):
+        row[lane] = curvature * (position[lane] - center)
+
+
+@row_function
+def _bias_derivative(power, scale, offset, u, row):
+    for lane in range(row.size):
+        row[lane] = power * (offset + scale * (u[lane] / (1.0 + u[lane])))
+
+
+@row_function
+def _weight_derivative(factor, position, bias_row, row):
+    for lane in range(row.size):
+        row[lane] = factor * position[lane] * bias_row[lane]
+
+
+@row_function
+def _add_width_derivative(center, curvature, coupling_power, position, hidden_slope, row):
+    for lane in range(row.size):
+        distance = position[lane] - center
+        row[lane] += curvature * distance * distance - coupling_power * position[lane] * hidden_slope[lane]
+
+
+@implements(log_derivatives, GaussianRbm)
+def _log_derivatives(state, work, positions, derivatives):
+    """d ln psi by a: curvature (x - a); b: p g_j; w: p x g_j / sigma^c; ln sigma: curvature (x - a)^2 - c x (hidden
+    slope)."""
+    units, hidden, at = positions.shape[0], state.bias.size, 0
+    bias_rows = work.sigmoid
+    for j in range(hidden):
+        _bias_derivative(state.power, state.scale, state.offset, work.u[j], bias_rows[j])
+    if state.trains_visible:
+        for m in range(units):
+            _centre_derivative(state.center[m], state.curvature[m], positions[m], derivatives[at])
+            at += 1
+    if state.trains_hidden:
+        for j in range(hidden):
+            derivatives[at] = bias_rows[j]
+            at += 1
+    if state.trains_weights:
+        for m in range(units):
+            for j in range(hidden):
+                _weight_derivative(state.inverse_width[m], positions[m], bias_rows[j], derivatives[at])
+                at += 1
+    if state.trains_sigma:
+        derivatives[at:] = 0.0
+        for m in range(units):
+            hidden_slope = work.exponent
+            hidden_slope[:] = 0.0
+            for j in range(hidden):
+                _add_multiple(state.coupling[m, j] / state.scale, bias_rows[j], hidden_slope)
+            row = derivatives[at] if state.sigma_shared else derivatives[at + m]
+            _add_width_derivative(
+                state.center[m], state.curvature[m], state.coupling_power, positions[m], hidden_slope, row
+            )
+
+
+@row_function
+def _add_gaussian_logarithm(center, curvature, slope, position, logarithms):
+    for lane in range(position.size):
+        distance = position[lane] - center
+        logarithms[lane] += slope * position[lane] - 0.5 * curvature * distance * distance
+
+
+@row_function
+def _add_hidden_logarithm(power, u, logarithms):
+    for lane in range(u.size):
+        logarithms[lane] += power * math.log1p(u[lane])
+
+
+@implements(log_amplitude, GaussianRbm)
+def _log_amplitude(state, work, positions, logarithms):
+    logarithms[:] += state.constant
+    for m in range(positions.shape[0]):
+        _add_gaussian_logarithm(state.center[m], state.curvature[m], state.slope[m], positions[m], logarithms)
+    for j in range(state.bias.size):
+        _add_hidden_logarithm(state.power, work.u[j], logarithms)

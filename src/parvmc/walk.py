@@ -1,0 +1,109 @@
+"""The only entry kernels: equilibrate, sample, observe. Everything they call is compiled into them, chosen by pack.
+
+Walkers come as positions float64[batches, units, lanes] with randoms uint64[batches, 4, lanes], the batches of this
+rank. One batch is walked at a time, so that it stays in the cache; what the state derives from its positions is rebuilt
+at the start of each call, which is why a call covers a fixed number of sweeps.
+"""
+
+import numpy as np
+
+from parvmc.dispatch import kernel, row_function
+from parvmc.operations import local_energy, log_derivatives, rebuild, sweep, workspace
+
+MOMENTS = ("energy", "local_energy", "local_energy_squared", "energy_squared")
+"""Columns that `observe` fills before those of the components; "energy" is the estimator, "energy_squared" its
+square."""
+
+
+@kernel
+def equilibrate(sampler, state, positions, randoms, sweeps):
+    """Walk all batches by a number of sweeps and return how many moves were accepted."""
+    batches, units, lanes = positions.shape
+    work = workspace(state, lanes)
+    scratch = np.empty((units + 8, lanes))
+    accepted = 0
+    for batch in range(batches):
+        rebuild(state, work, positions[batch])
+        for _ in range(sweeps):
+            accepted += sweep(sampler, state, work, positions[batch], randoms[batch], scratch)
+    return accepted
+
+
+@kernel
+def sample(sampler, hamiltonian, state, positions, randoms, thinning, components, samples):
+    """Measure local energies and log-derivatives for the optimiser and return how many moves were accepted.
+
+    samples: float64[batches, measurements, 1 + trained, lanes], filled with the local energy and d ln psi / d
+    coordinate; thinning: sweeps before each measurement; components: how many parts the local energy has.
+    """
+    batches, units, lanes = positions.shape
+    work = workspace(state, lanes)
+    scratch = np.empty((units + 8, lanes))
+    table = np.empty((2 + components, lanes))
+    accepted = 0
+    for batch in range(batches):
+        rebuild(state, work, positions[batch])
+        for measurement in range(samples.shape[1]):
+            for _ in range(thinning):
+                accepted += sweep(sampler, state, work, positions[batch], randoms[batch], scratch)
+            local_energy(hamiltonian, state, work, positions[batch], scratch, table)
+            samples[batch, measurement, 0] = table[1]
+            log_derivatives(state, work, positions[batch], samples[batch, measurement, 1:])
+    return accepted
+
+
+@row_function
+def _mean(row):
+    """Return the mean of a row, whose values are lost; halves are added to each other, in vectors and in a fixed
+    order."""
+    size = row.size
+    while size > 1:
+        half = (size + 1) // 2
+        for lane in range(size - half):
+            row[lane] += row[lane + half]
+        size = half
+    return row[0] / row.size
+
+
+@row_function
+def _square(row, squares):
+    for lane in range(row.size):
+        squares[lane] = row[lane] * row[lane]
+
+
+@row_function
+def _add(row, total):
+    for lane in range(row.size):
+        total[lane] += row[lane]
+
+
+@kernel
+def observe(sampler, hamiltonian, state, positions, randoms, thinning, series, walker_sums):
+    """Measure energies with the parameters frozen and return how many moves were accepted.
+
+    series: float64[batches, steps, 4 + components], filled with each batch's means of MOMENTS and of the components of
+    the estimator; walker_sums: float64[batches, lanes], the estimator of each walker is added.
+    """
+    batches, units, lanes = positions.shape
+    work = workspace(state, lanes)
+    scratch = np.empty((units + 8, lanes))
+    table = np.empty((series.shape[2] - 2, lanes))
+    squares = np.empty(lanes)
+    accepted = 0
+    for batch in range(batches):
+        rebuild(state, work, positions[batch])
+        for step in range(series.shape[1]):
+            for _ in range(thinning):
+                accepted += sweep(sampler, state, work, positions[batch], randoms[batch], scratch)
+            local_energy(hamiltonian, state, work, positions[batch], scratch, table)
+            _add(table[0], walker_sums[batch])
+            row = series[batch, step]
+            _square(table[1], squares)
+            row[2] = _mean(squares)
+            _square(table[0], squares)
+            row[3] = _mean(squares)
+            row[0] = _mean(table[0])
+            row[1] = _mean(table[1])
+            for component in range(table.shape[0] - 2):
+                row[4 + component] = _mean(table[2 + component])
+    return accepted

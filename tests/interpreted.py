@@ -1,0 +1,41 @@
+"""A short walk with every kernel; as a script, save what came of it. The test runs it compiled and interpreted."""
+
+import sys
+
+import lanes
+import numpy as np
+
+from parvmc import operations, walk
+from parvmc.randoms import Purpose, streams
+from parvmc.samplers import metropolis
+from parvmc.states.product import TrialState
+
+
+def short_walk():
+    """Return {name: array} after a few sweeps of two batches of four lanes, for one machine and a product of two."""
+    found = {}
+    for name, dimensions in (("machine", 2), ("product", 3)):
+        system = lanes.system(2, dimensions)
+        state, parameters = lanes.machine(system, hidden=5)
+        if name == "product":
+            other, more = lanes.machine(system, seed=3, amplitude="full", hidden_values=(-1, 1))
+            state, parameters = TrialState(state.factors + other.factors, state.space), parameters + more
+        pack, space = state.pack(parameters), state.space
+        sampler = operations.sampler_pack(metropolis.Settings(), space, 1.0)
+        hamiltonian = operations.hamiltonian_pack(system, operations.Control(0.8, -0.3, 1.0))
+        positions = np.stack([lanes.walkers(space, 4, seed) for seed in (1, 2)])
+        randoms = streams(1, Purpose.WALKERS, range(2), 4)
+        samples, series, sums = np.empty((2, 2, 1 + pack.count, 4)), np.empty((2, 2, 7)), np.zeros((2, 4))
+        with np.errstate(over="ignore"):  # integers wrap around in the generator
+            accepted = [
+                walk.equilibrate(sampler, pack, positions, randoms, 2),
+                walk.sample(sampler, hamiltonian, pack, positions, randoms, 1, 3, samples),
+                walk.observe(sampler, hamiltonian, pack, positions, randoms, 1, series, sums),
+            ]
+        values = {"positions": positions, "samples": samples, "series": series, "sums": sums, "accepted": accepted}
+        found |= {f"{name} {key}": np.array(value) for key, value in values.items()}
+    return found
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **short_walk())

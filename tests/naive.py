@@ -1,0 +1,67 @@
+"""What a student would write from the formulas: one walker, loops over everything, no incremental update."""
+
+import itertools
+import math
+
+import numpy as np
+
+
+def log_psi(x, a, b, w, sigma, k, c, hidden_values, p):
+    """Return p ln sum_h exp[-sum (x - a)^2 / (k sigma^2) + sum b h + sum x w h / sigma^c], h enumerated."""
+    visible = -np.sum((x - a) ** 2 / (k * sigma**2))
+    exponents = []
+    for h in itertools.product(hidden_values, repeat=len(b)):
+        h = np.array(h, float)
+        exponents.append(visible + b @ h + (x / sigma**c) @ w @ h)
+    largest = max(exponents)
+    return p * (largest + math.log(sum(math.exp(value - largest) for value in exponents)))
+
+
+def derivatives(function, x, step=1e-4):
+    """Return (gradient, sum of second derivatives) of function(x) by central differences of fourth order."""
+    gradient, laplacian = np.zeros(x.size), 0.0
+    for m in range(x.size):
+        values = []
+        for n in (-2, -1, 0, 1, 2):
+            shifted = x.copy()
+            shifted[m] += n * step
+            values.append(function(shifted))
+        gradient[m] = (values[0] - 8 * values[1] + 8 * values[3] - values[4]) / (12 * step)
+        laplacian += (-values[0] + 16 * values[1] - 30 * values[2] + 16 * values[3] - values[4]) / (12 * step**2)
+    return gradient, laplacian
+
+
+def local_energy(function, x, dimensions, omega, strength, step=2e-3):
+    """Return (kinetic, trap, interaction) of H psi / psi for ln psi = function(x)."""
+    gradient, laplacian = derivatives(function, x, step)
+    kinetic = -0.5 * (laplacian + gradient @ gradient)
+    trap = 0.5 * sum(omega[m % dimensions] ** 2 * x[m] ** 2 for m in range(x.size))
+    particles = x.reshape(-1, dimensions)
+    pairs = sum(strength / math.dist(r, s) for r, s in itertools.combinations(particles, 2))
+    return kinetic, trap, pairs
+
+
+def control_variate(function, x, dimensions, beta):
+    """Return sum_i (lap_i f + 2 grad_i f . grad_i ln psi), f = sum_{i<j} u(r_ij), u' = 1 / (1 + beta r)^2."""
+
+    def f(y):
+        distances = (math.dist(r, s) for r, s in itertools.combinations(y.reshape(-1, dimensions), 2))
+        return sum(r / (1.0 + beta * r) for r in distances)
+
+    f_gradient, f_laplacian = derivatives(f, x, 1e-3)
+    gradient, _ = derivatives(function, x, 1e-3)
+    return f_laplacian + 2.0 * f_gradient @ gradient
+
+
+def metropolis(function, x, moves, uniforms, step, dimensions):
+    """Walk with given uniform numbers, one row of dimensions + 1 for each move, and return how many were accepted."""
+    accepted = 0
+    for move in range(moves):
+        particle = move % (x.size // dimensions)
+        trial = x.copy()
+        for axis in range(dimensions):
+            trial[particle * dimensions + axis] += step * (2.0 * uniforms[move, axis] - 1.0)
+        if uniforms[move, dimensions] < math.exp(2.0 * (function(trial) - function(x))):
+            x[:] = trial
+            accepted += 1
+    return accepted

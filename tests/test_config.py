@@ -1,0 +1,475 @@
+"""The deck: what is right loads and survives a round trip, what is wrong is told by its key, nothing else is raised."""
+
+import copy
+import pickle
+import random
+import re
+import tomllib
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+import tomli_w
+
+from parvmc import config
+from parvmc.config import Deck, DeckError, check_ranks, dumps, duration, extended, load, loads, resolved
+from parvmc.optimizers import adam, reconfiguration
+
+EXAMPLE = """
+title = "Two electrons in a circular quantum dot"
+seed  = 20240405
+
+[system]
+kind        = "trap"
+particles   = 2
+dimensions  = 2
+omega       = 1.0
+interaction = {kind = "coulomb", strength = 1.0}
+
+[[state]]
+kind          = "gaussian_rbm"
+hidden        = 4
+hidden_values = [0, 1]
+amplitude     = "sqrt"
+sigma         = "trap"
+sigma_shared  = false
+convention    = "course"
+initial       = "random"
+train         = ["visible_bias", "hidden_bias", "weights", "sigma"]
+
+[sampler]
+kind       = "metropolis"
+walkers    = 8192
+lanes      = 128
+step       = "auto"
+equilibration = 500
+thinning   = 2
+
+[optimizer]
+kind          = "reconfiguration"
+method        = "auto"
+iterations    = 300
+samples       = 8192
+learning_rate = 0.05
+average       = 0.33
+
+[production]
+samples      = 8_388_608
+control_variate = "auto"
+
+[output]
+checkpoint_interval = "10 min"
+"""
+SMALLEST = """
+system = {kind = "trap", particles = 2, dimensions = 2}
+state = [{kind = "gaussian_rbm", hidden = 4}]
+"""
+
+
+def wrong(text=EXAMPLE, *overrides):
+    """Return {key: message} of a deck that must be rejected."""
+    with pytest.raises(DeckError) as caught:
+        loads(text, overrides)
+    return dict(caught.value.problems)
+
+
+# --- decks that work -------------------------------------------------------------------------------------------------
+
+
+def test_the_example_of_the_documentation_loads():
+    deck = loads(EXAMPLE)
+    assert deck.seed == 20240405
+    assert deck.system.interaction.strength == 1.0
+    assert deck.state[0].hidden_values == (0, 1)
+    assert deck.optimizer == reconfiguration.Settings(samples=8192)
+    assert deck.production.samples == 1024 * deck.sampler.walkers
+
+
+def test_every_key_has_a_default_but_kinds_and_sizes():
+    deck = resolved(loads(SMALLEST))
+    assert (deck.title, deck.seed, deck.sampler.kind, deck.optimizer.kind) == ("", 0, "metropolis", "reconfiguration")
+    assert deck.optimizer.samples == deck.sampler.walkers
+    assert deck.production.samples == 1_048_576
+    assert deck.production.max_samples is None
+    assert deck.production.equilibration == deck.sampler.equilibration
+    assert (deck.state[0].gaussian_factor, deck.state[0].coupling_power) == (2.0, 2.0)
+    assert resolved(deck) == deck
+
+
+def test_a_target_error_has_a_bound_instead_of_a_number_of_samples():
+    deck = resolved(loads(SMALLEST, ["production.target_error = 1e-4"]))
+    assert deck.production.samples is None
+    assert deck.production.max_samples == 64 * 1_048_576
+
+
+def test_the_default_number_of_samples_suffices_for_any_number_of_walkers():
+    deck = resolved(loads(SMALLEST, ["sampler.walkers=1048576"]))
+    assert deck.production.samples == 16 * 1_048_576
+    assert loads(dumps(deck)) == deck
+
+
+def test_numbers_become_what_the_field_is():
+    deck = loads(EXAMPLE, ["system.omega=2", "state.0.sigma=[1, 1, 2, 2.5]", f"seed={2**64 - 1}"])
+    assert isinstance(deck.system.omega, float)
+    assert deck.state[0].sigma == (1.0, 1.0, 2.0, 2.5)
+    assert deck.seed == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ['title="quotes \\" and \\\\, \\u0001\\u007f, lines\\nand ħω"'],
+        ["production={target_error=3e-7, max_samples=1_000_000_000}"],
+        ['optimizer={kind="adam", beta1=0.5}', "system.omega=[0.1, 1e-30]", "state.0.sigma=0.3"],
+        ['state=[{kind="gaussian_rbm", hidden=0, train=[]}, {kind="gaussian_rbm", hidden=3, convention="lecture"}]'],
+    ],
+)
+def test_the_text_of_a_resolved_deck_is_that_deck(overrides):
+    deck = resolved(loads(EXAMPLE, overrides))
+    assert loads(dumps(deck)) == deck
+    assert dumps(loads(dumps(deck))) == dumps(deck)
+
+
+def test_the_text_names_every_key_in_the_order_of_the_deck():
+    table = tomllib.loads(dumps(loads(SMALLEST)))
+    assert list(table) == ["title", "seed", "system", "state", "sampler", "optimizer", "production", "output"]
+    assert next(iter(table["optimizer"])) == "kind"
+    assert table["optimizer"]["shift"] == 1e-3
+    assert table["system"]["interaction"] == {"kind": "none"}
+    assert table["production"] == {"samples": 1_048_576, "control_variate": "auto", "equilibration": 500}
+
+
+def test_settings_travel_between_ranks_and_do_not_change():
+    deck = loads(EXAMPLE)
+    assert pickle.loads(pickle.dumps(deck)) == deck
+    with pytest.raises(FrozenInstanceError):
+        deck.seed = 1
+
+
+def test_an_error_travels_between_ranks():
+    error = pickle.loads(pickle.dumps(DeckError([("seed", "no")])))
+    assert error.problems == [("seed", "no")]
+    assert str(error) == "seed: no"
+
+
+# --- decks that do not -----------------------------------------------------------------------------------------------
+
+WRONG = [
+    ("system.omga=1.0", "system.omga", "did you mean omega? Known here: kind, particles"),
+    ("sampler.iterations=3", "sampler.iterations", "it belongs to [optimizer]"),
+    ("system.hidden=3", "system.hidden", "it belongs to [[state]]"),
+    ("output.seed=3", "output.seed", "it belongs to the top of the deck, before the first table"),
+    ("optimizer.momentum=0.5", "optimizer.momentum", 'it goes with kind = "momentum"'),
+    ('system.interaction={kind="none", strength=1.0}', "system.interaction.strength", 'it goes with kind = "coulomb"'),
+    ("optimizer.Learning-Rate=1.0", "optimizer.Learning-Rate", "did you mean learning_rate?"),
+    ("zzz=1", "zzz", "no known key is like it. Known here: title, seed"),
+    ('"a b" = 1', "'\"a b\"'", "is not a known key"),
+    ('optimizer.kind="adan"', "optimizer.kind", 'did you mean "adam"? Known kinds: "adam", "gradient"'),
+    ("optimizer.kind=[]", "optimizer.kind", "cannot be []"),
+    ("system.kind=true", "system.kind", 'cannot be true; give one of "trap"'),
+    ('system.interaction="coulomb"', "system.interaction", "cannot be 'coulomb'; give a table [system.interaction]"),
+    ('system=[{kind="trap"}]', "system", "give a table [system]"),
+    ('state={kind="gaussian_rbm", hidden=2}', "state", "[[state]], in double brackets"),
+    ("state=[]", "state", "[[state]], in double brackets"),
+    ("state=[1]", "state.0", "[[state]], in double brackets"),
+    ("production=3", "production", "give a table [production]"),
+    ("system.particles=0", "system.particles", "give a whole number of at least 1 (number of particles)"),
+    ("system.particles=2.0", "system.particles", "cannot be 2.0"),
+    ("system.particles=true", "system.particles", "cannot be true"),
+    ('system.particles="2"', "system.particles", "cannot be '2'"),
+    ("system.particles=9223372036854775808", "system.particles", "64 bits"),
+    ("system.particles=0x" + "f" * 5000, "system.particles", "cannot be a huge number"),
+    ("system.dimensions=4", "system.dimensions", "at least 1 and at most 3"),
+    ("system.omega=nan", "system.omega", "cannot be nan"),
+    ("system.omega=1e999", "system.omega", "cannot be inf"),
+    ("system.omega=0x" + "f" * 500, "system.omega", "cannot be "),
+    ("system.omega=[1.0, inf]", "system.omega", "cannot be [1.0, inf]"),
+    ("system.omega=[[1.0]]", "system.omega", "a positive number or a list of one per axis"),
+    ("system.omega=1979-05-27", "system.omega", "cannot be 1979-05-27"),
+    ("title=1979-05-27T07:32:00", "title", "cannot be 1979-05-27 07:32:00"),
+    ("title.text=1", "title", "--set cannot reach"),
+    ("system.omega=[1.0, 2.0, 3.0]", "system.omega", "3 values for 2 dimensions"),
+    ("system.dimensions=1", "system.interaction", "one dimension"),
+    ("state.0.hidden_values=[false, true]", "state.0.hidden_values", "[0, 1] or [-1, 1]"),
+    ("state.0.hidden_values=[0.0, 1.0]", "state.0.hidden_values", "[0, 1] or [-1, 1]"),
+    ('state.0.train=["sigmas"]', "state.0.train", '"hidden_bias"'),
+    ("state.0.sigma=[1.0]", "state.0.sigma", "4 visible units"),
+    ('state.0.initial="gone.h5"', "state.0.initial", "no file 'gone.h5'"),
+    ("seed=-1", "seed", "of at least 0 and below 18446744073709551616"),
+    (f"seed={2**64}", "seed", "below 18446744073709551616"),
+    ("sampler.walkers=1000", "sampler.walkers", "the nearest are 896 and 1024"),
+    ("sampler.walkers=100", "sampler.walkers", "the nearest is 128"),
+    ("optimizer.samples=10000", "optimizer.samples", "the nearest are 8192 and 16384"),
+    ("production.target_error=1e-3", "production.samples", "bound such a run with max_samples"),
+    ("production.max_samples=1_000_000", "production.max_samples", "goes with target_error only"),
+    ("production.samples=131071", "production.samples", "16 steps of 8192 walkers are 131072"),
+    ("production={target_error=1e-3, max_samples=9}", "production.max_samples", "16 steps of 8192 walkers are 131072"),
+    ('production.control_variate="yes"', "production.control_variate", '"auto", "on" or "off"'),
+    ("output.checkpoint_interval=600", "output.checkpoint_interval", "a text in quotes"),
+    ('output.checkpoint_interval="often"', "output.checkpoint_interval", 'write "30 s", "10 min"'),
+]
+
+
+@pytest.mark.parametrize(("override", "key", "message"), WRONG, ids=[case[0][:40] for case in WRONG])
+def test_what_is_wrong_is_told_by_its_key(override, key, message):
+    found = wrong(EXAMPLE, override)
+    name = next(name for name in found if name.startswith(key))
+    assert message in found[name]
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    found = wrong(EXAMPLE, "system.omega=-1", "state.0.hiden=3", "optimizer.iterations=1.5", "extra=1")
+    assert list(found) == ["extra", "system.omega", "state.0.hiden", "optimizer.iterations"]
+    with pytest.raises(DeckError, match=r"^2 things are wrong:\n  seed: .*\n  system\.omega: [^\n]*$"):
+        loads(EXAMPLE, ["system.omega=-1", "seed=-1"])
+    with pytest.raises(DeckError, match=r"and 80 more$"):
+        loads(EXAMPLE, [f"x{number}=1" for number in range(100)])
+
+
+def test_what_is_missing_is_told():
+    assert 'give a table [system] with kind = "trap"' in wrong("")["system"]
+    assert "double brackets" in wrong("")["state"]
+    assert wrong("system = {}\nstate = [{}]").keys() == {"system.kind", "state.0.kind"}
+    found = wrong('system = {kind = "trap"}\nstate = [{kind = "gaussian_rbm"}]')
+    assert found.keys() == {"system.particles", "system.dimensions", "state.0.hidden"}
+    assert found["state.0.hidden"] == "is missing; give a whole number of at least 0 (number of hidden units)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[system\n", "line 1, column 8"),
+        ("a = 1\na = 2\n", "line 2"),
+        ("x = " + "[" * 5000, "nested"),
+        ("x = " + "9" * 5000, "digits"),
+    ],
+)
+def test_a_text_that_is_not_toml_is_told(text, message):
+    assert message in wrong(text)["deck"]
+
+
+def test_deep_and_long_junk_is_rejected_quickly():
+    deep = "title" + ".a" * 2000 + " = 1\n" + SMALLEST
+    assert wrong(deep).keys() == {"title"}
+    long = f'{"k" * 100_000} = "{"v" * 100_000}"\n' + SMALLEST
+    ((key, message),) = wrong(long).items()
+    assert len(key) < 100
+    assert len(message) < 300
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path):
+    good, binary = tmp_path / "two_electrons.toml", tmp_path / "binary.toml"
+    good.write_bytes(b"\xef\xbb\xbf" + SMALLEST.replace("\n", "\r\n").encode())
+    binary.write_bytes(b'title = "\xff"')
+    assert load(good) == loads(SMALLEST)
+    cases = [
+        (tmp_path / "two_electron.toml", f"No such file or directory; did you mean {good}?"),
+        (tmp_path / "none" / "x.toml", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+        (binary, "byte 9 is not UTF-8"),
+    ]
+    for path, message in cases:
+        with pytest.raises(DeckError) as caught:
+            load(path)
+        assert caught.value.problems[0][0] == str(path)
+        assert message in str(caught.value)
+
+
+def test_a_result_file_to_start_from_is_looked_for_here_and_beside_the_deck(tmp_path, monkeypatch):
+    decks, here = tmp_path / "decks", tmp_path / "here"
+    for folder in (decks, here):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    deck = decks / "deck.toml"
+    deck.write_text(SMALLEST.replace("hidden = 4", 'hidden = 4, initial = "coarse.h5"'))
+    with pytest.raises(DeckError, match=r"state\.0\.initial"):
+        load(deck)
+    assert load(deck, strict=False).state[0].initial == "coarse.h5"
+    for folder in (decks, here):
+        (folder / "coarse.h5").touch()
+        assert load(deck).state[0].initial == str(folder / "coarse.h5")
+    assert loads(dumps(load(deck))) == resolved(load(deck))
+
+
+# --- overrides -------------------------------------------------------------------------------------------------------
+
+
+def test_overrides_replace_entries_and_create_tables():
+    deck = loads(SMALLEST, ["state.0.hidden=8", ' optimizer.kind = "adam" ', "optimizer.iterations=20", "seed=7"])
+    assert deck.state[0].hidden == 8
+    assert deck.seed == 7
+    assert deck.optimizer == adam.Settings(iterations=20)
+    assert loads(SMALLEST, ['system.interaction.kind="coulomb"']).system.interaction.kind == "coulomb"
+    assert loads(EXAMPLE, ["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize(
+    "override", ["seed", "=1", "a..b=1", "seed=", "seed=1\nx=2", "seed=1\n[system]", "x=" + "[" * 5000]
+)
+def test_an_override_that_cannot_be_read_is_told(override):
+    ((key, message),) = wrong(SMALLEST, override).items()
+    assert key.startswith("--set ")
+    assert "KEY=VALUE" in message
+
+
+def test_a_bare_word_is_told_to_take_quotes():
+    ((_, message),) = wrong(SMALLEST, "system.kind=trap").items()
+    assert message.endswith("""--set 'system.kind="trap"'""")
+
+
+@pytest.mark.parametrize(
+    "override", ["state.1.hidden=8", "state.-1.hidden=8", "state.hidden=8", "state.1={}", "seed.0=1"]
+)
+def test_an_override_that_leads_nowhere_is_told(override):
+    assert list(wrong(SMALLEST, override)) == [override.split(".")[0]]
+
+
+# --- ranks, extensions, durations ------------------------------------------------------------------------------------
+
+
+def test_more_ranks_than_batches_are_told_what_to_change():
+    deck = loads(EXAMPLE)
+    check_ranks(deck, 64)
+    with pytest.raises(DeckError, match=r"start at most 64, or raise sampler.walkers to 12800, or lower .* to 64$"):
+        check_ranks(deck, 100)
+    with pytest.raises(DeckError, match=r"start at most 64, or raise sampler.walkers to 640000$"):
+        check_ranks(deck, 5000)
+    check_ranks(loads(EXAMPLE, ["sampler.lanes=64"]), 100)
+
+
+def test_a_resumed_run_may_be_extended_and_nothing_else():
+    old = loads(EXAMPLE)
+    free = ['title="x"', "optimizer.iterations=400", "production.samples=9_000_000", 'output.checkpoint_interval="1 h"']
+    assert extended(old, loads(EXAMPLE, free)) == []
+    assert extended(resolved(old), old) == []
+    until = loads(EXAMPLE, ["production={target_error=1e-3}"])
+    assert extended(old, until) == []
+    assert extended(until, old) == []
+    assert extended(until, loads(EXAMPLE, ["production={target_error=1e-5, max_samples=1_000_000_000}"])) == []
+    assert extended(until, loads(EXAMPLE, ["production={target_error=1e-5, max_samples=1_000_000}"])) == [
+        "production.max_samples"
+    ]
+    less = ["optimizer.iterations=200", "production.samples=8_000_000", "seed=1", "state.0.hidden=5", "system.omega=2"]
+    assert extended(old, loads(EXAMPLE, less)) == [
+        "seed",
+        "system.omega",
+        "state.0.hidden",
+        "optimizer.iterations",
+        "production.samples",
+    ]
+    assert extended(old, loads(EXAMPLE, ['optimizer={kind="adam"}'])) == ["optimizer.kind"]
+    assert extended(old, replace(old, state=old.state * 2)) == ["state"]
+    assert extended(old, loads(EXAMPLE, ["system.omega=[1.0, 2.0]"])) == ["system.omega"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30 s", 30),
+        ("10 min", 600),
+        ("1 h", 3600),
+        ("1 h 30 min", 5400),
+        ("1h30min", 5400),
+        ("1.5 hours", 5400),
+        ("2 Days 1 second", 172801),
+        ("90", 90),
+        ("0.5", 0.5),
+        ("10:00", 600),
+        ("90:00", 5400),
+        ("1:30:00", 5400),
+        ("48:00:01", 172801),
+        ("2-12", 216000),
+        ("2-12:30", 217800),
+        ("2-12:30:01", 217801),
+    ],
+)
+def test_a_duration_is_in_seconds(text, seconds):
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "-1", "1e3", "nan", "inf", "1:2:3:4", "1:60:00", "1 h 30", "h", "10 fortnights", "٣ s"]
+)
+def test_what_is_no_duration_is_told(text):
+    with pytest.raises(ValueError, match="is no duration"):
+        duration(text)
+
+
+# --- any deck at all -------------------------------------------------------------------------------------------------
+
+JUNK = [
+    0, 1, -1, 2**31, 2**63, 2**64, -(2**70), 10**400, 0.5, -0.0, 1e300, 1e-320, float("nan"), float("inf"),
+    True, False, "", "auto", "trap", "random", "ħ\u0000\u202e😀", "x" * 10_000, "1:30:00", [], {}, [[]], [{}],
+    [1, "a"], [True, 1], [0, 1], [1.0] * 4, {"kind": "adam"}, {"kind": {}}, {"": {"": [{}]}},
+    [[[[[[[[1]]]]]]]], tomllib.loads("x = 1979-05-27")["x"], tomllib.loads("x = 07:32:00")["x"],
+]  # fmt: skip
+
+
+def places(table, found):
+    """Return every (container, key) of a parsed deck."""
+    for key in list(table) if isinstance(table, dict) else range(len(table)):
+        found.append((table, key))
+        if isinstance(table[key], dict | list):
+            places(table[key], found)
+    return found
+
+
+def mutate(table, chance):
+    """Drop, rename, replace or move one entry."""
+    place, key = chance.choice(places(table, []))
+    action = chance.choice(["drop", "rename", "replace", "replace", "move"])
+    if action == "replace" or isinstance(place, list):
+        place[key] = copy.deepcopy(chance.choice(JUNK))
+    else:
+        value = place.pop(key)
+        tables = [table, *(place[key] for place, key in places(table, []) if isinstance(place[key], dict))]
+        if action == "rename":
+            place["".join(chance.sample(key, len(key))) + chance.choice(["", "_", "ß", " ", "."])] = value
+        elif action == "move":
+            chance.choice(tables)[key] = value
+
+
+def outcome(text):
+    """Return (deck, None) or (None, DeckError) of a text; anything else that is raised fails the test."""
+    try:
+        return loads(text), None
+    except DeckError as error:
+        return None, error
+
+
+def test_any_deck_loads_or_is_rejected_and_nothing_else():
+    chance, accepted = random.Random(2024), 0
+    for _ in range(600):
+        table = tomllib.loads(EXAMPLE)
+        for _ in range(chance.randint(1, 4)):
+            mutate(table, chance)
+        deck, error = outcome(tomli_w.dumps(table))
+        if error:
+            assert all(key and message for key, message in error.problems)
+            assert 0 < len(max(str(error).split("\n"), key=len)) < 1000
+        else:
+            accepted += 1
+            assert loads(dumps(deck)) == resolved(deck)
+    assert 20 < accepted < 400
+
+
+def test_any_broken_text_loads_or_is_rejected_and_nothing_else():
+    chance = random.Random(7)
+    for _ in range(300):
+        text = list(EXAMPLE)
+        for _ in range(chance.randint(1, 5)):
+            at = chance.randrange(len(text))
+            text[at : at + chance.randint(0, 3)] = chance.choice(
+                ['"', "[", "]", "=", "\n", "\0", ".", "e9", "ß", "'''", "#"]
+            )
+        deck, error = outcome("".join(text))
+        assert isinstance(deck, Deck) or str(error)
+
+
+def test_every_component_of_the_deck_has_words_for_every_key():
+    for known in (config.SYSTEMS, config.STATES, config.SAMPLERS, config.OPTIMIZERS):
+        for kind, component in known.items():
+            assert re.fullmatch("[a-z0-9_]+", kind)
+            assert component.__doc__
+            for name, annotation in component.__annotations__.items():
+                assert name == "kind" or any(hasattr(note, "documentation") for note in annotation.__metadata__), name

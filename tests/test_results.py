@@ -1,0 +1,158 @@
+"""The reading API gives back what a result file holds, and says in one line why it cannot."""
+
+import fake_result
+import numpy as np
+import pytest
+
+from parvmc import archive, references, results
+from parvmc.results import with_error
+
+
+def test_a_finished_run_is_read_back(tmp_path):
+    with results.open(fake_result.write(tmp_path / "run.h5")) as result:
+        assert result.status == "finished"
+        assert result.title == "Two electrons, made up"
+        assert result.attributes["schema_version"] == 1
+        assert result.deck["system"]["interaction"] == {"kind": "coulomb", "strength": 1.0}
+        assert result.original_deck.startswith("# mine\n")
+        assert result.provenance["ranks"] == ["4", "2"]
+        assert result.optimization["energy"].shape == (5,)
+        assert {name: values.shape for name, values in result.parameters["0_gaussian_rbm"].items()} == {
+            "a": (4,),
+            "b": (3,),
+            "w": (4, 3),
+            "sigma": (4,),
+        }
+        assert result.components == ("kinetic", "trap", "interaction")
+        assert np.array_equal(result.series("kinetic"), fake_result.series("kinetic"))
+        assert result.measurements_per_row == 1
+        assert set(result.blocking_names) == {"energy", "virial", "kinetic", "trap", "interaction"}
+        table = result.blocking("energy")
+        assert (table.level, table.plateau) == (1, True)
+        assert list(table.block_size) == [1, 2, 4]
+        assert result.scalar("energy") == 3.0004
+        assert isinstance(result.scalar("samples"), int)
+        assert result.reference == (3.0, "Taut 1994")
+        assert result.exact_components["kinetic"] == 0.886199497
+
+
+def test_a_run_in_progress_is_read_as_far_as_it_got(tmp_path):
+    with results.open(fake_result.write(tmp_path / "run.h5", "running", "optimization")) as result:
+        assert result.status == "running"
+        assert len(result.optimization["energy"]) == 5
+        assert result.components == ()
+        assert result.scalar_names == ()
+        assert result.blocking_names == ()
+        assert result.reference is None
+        assert result.measurements_per_row == 0
+        for ask in (result.series, result.scalar, result.blocking):
+            with pytest.raises(KeyError, match="status: running"):
+                ask("energy")
+
+
+def test_a_result_stays_as_it_was_when_opened(tmp_path):
+    path = fake_result.write(tmp_path / "run.h5", "running", "production")
+    with results.open(path) as result:
+        fake_result.write(path)
+        assert result.status == "running"
+        assert result.scalar_names == ()
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
+    with results.open(fake_result.write(tmp_path / "run.h5")) as result:
+        with pytest.raises(KeyError, match=r"no 'spin' in production; there is: .*kinetic"):
+            result.series("spin")
+        with pytest.raises(KeyError, match=r"no blocking table 'spin'; there is: .*kinetic"):
+            result.blocking("spin")
+
+
+def refused(path):
+    """The message with which a file is refused."""
+    with pytest.raises(results.NotAResult) as caught:
+        results.open(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_no_result_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "run.h5"
+    assert "no such file" in refused(path)
+    assert "directory" in refused(tmp_path)
+    path.write_text("energy,error\n")
+    assert "not a readable HDF5 file" in refused(path)
+    fake_result.write(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    assert "not a readable HDF5 file" in refused(path)
+    archive.write_result(path, {"title": "other"}, {})
+    assert "not a result of parvmc" in refused(path)
+    archive.write_result(path, {"schema": "parvmc", "schema_version": 2}, {})
+    assert "schema version 2 is newer" in refused(path)
+    archive.write_result(path, {"schema": "parvmc", "schema_version": "one"}, {})
+    assert "where a whole number belongs" in refused(path)
+
+
+def test_a_file_damaged_inside_is_reported_when_read(tmp_path):
+    path = fake_result.write(tmp_path / "run.h5")
+    path.write_bytes(path.read_bytes().replace(b'title = "Two', b'title ] "Two'))
+    with results.open(path) as result, pytest.raises(results.NotAResult, match="not a deck"):
+        _ = result.deck
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (3.000041, 3.1e-5, "3.00004(3)"),
+        (3.1, 0.00014, "3.10000(14)"),
+        (3.1, 0.00096, "3.1000(10)"),
+        (-0.5, 0.02, "-0.50(2)"),
+        (3.0, 0.99, "3.0(1.0)"),
+        (1234.56, 1.4, "1234.6(1.4)"),
+        (1234.5, 2.3, "1234(2)"),
+        (1234.5, 345.0, "1200(300)"),
+        (1.0, 1e-17, "1.000000000000(1)"),
+        (1.0, 0.0, "1(0)"),
+        (1.0, float("nan"), "1(?)"),
+        (float("nan"), 1.0, "nan(?)"),
+    ],
+)
+def test_digits_are_cut_at_the_error(value, error, text):
+    assert with_error(value, error) == text
+
+
+# --------------------------------------------------------------------------------------------------------- references
+
+
+def test_exact_energies_of_exactly_this_system():
+    exact = references.exact_energy
+    assert exact(2, 2, (1.0, 1.0), "coulomb", 1.0) == (3.0, "Taut 1994")
+    assert exact(2, 3, (0.5,) * 3, "coulomb", 1.0) == (2.0, "Taut 1993")
+    assert exact(2, 2, (0.5, 0.5), "coulomb", 1.0) == (1.659772149994, "exact")
+    assert exact(10, 3, (1.0, 1.0, 2.0), "none", 0.0) == (20.0, "exact")
+    assert exact(3, 2, (1.0, 1.0), "coulomb", 0.0) == (3.0, "exact")
+    assert exact(1, 1, (0.7,), "coulomb", 1.0) == (0.35, "exact")
+    for other in (
+        (3, 2, (1.0, 1.0), "coulomb", 1.0),
+        (2, 2, (1.0, 1.1), "coulomb", 1.0),
+        (2, 2, (1.0001, 1.0001), "coulomb", 1.0),
+        (2, 2, (1.0, 1.0), "coulomb", 1.1),
+        (2, 2, (1.0, 1.0), "yukawa", 1.0),
+    ):
+        assert exact(*other) is None
+
+
+def test_another_strength_is_the_same_system_on_another_scale():
+    energy, source = references.exact_energy(2, 2, (4.0, 4.0), "coulomb", 2.0)
+    assert energy == pytest.approx(12.0, rel=1e-14)
+    assert source == "Taut 1994"
+    weak = references.exact(2, 2, (0.1 * 0.3**2,) * 2, "coulomb", 0.3)
+    assert weak.energy == pytest.approx(0.3**2 * 0.440791888014, rel=1e-14)
+
+
+@pytest.mark.parametrize(("system", "row"), references.TWO_ELECTRONS.items())
+def test_the_parts_of_the_table_add_up_and_obey_the_virial_identity(system, row):
+    assert row.kinetic + row.trap + row.interaction == pytest.approx(row.energy, abs=2e-9)
+    assert 2 * row.kinetic == pytest.approx(2 * row.trap - row.interaction, abs=4e-9)
+    if row.source != "exact":
+        omega = system[1]
+        assert row.energy / omega == pytest.approx(round(row.energy / omega), abs=1e-12)

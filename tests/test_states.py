@@ -1,0 +1,196 @@
+"""Every trial state keeps the contract of operations.py: the conformance suite."""
+
+import math
+
+import lanes
+import naive
+import numpy as np
+import pytest
+
+from parvmc import operations
+from parvmc.states import gaussian_rbm
+from parvmc.states.product import TrialState
+
+SHAPES = [(1, 1), (2, 2), (3, 1), (2, 3)]
+
+
+def product(the_system):
+    """Return (TrialState, parameters) of three different machines."""
+    factors = tuple(
+        gaussian_rbm.Settings(**{"hidden": 2, "initial_spread": 0.4} | more)
+        for more in ({}, {"hidden_values": (-1, 1), "train": ("hidden_bias",)}, {"amplitude": "full"})
+    )
+    state = TrialState(factors, operations.space(the_system))
+    return state, state.initial(np.random.default_rng(5))
+
+
+STATES = {name: (lambda system, more=more: lanes.machine(system, **more)) for name, more in lanes.CONVENTIONS.items()}
+STATES["product of three"] = product
+
+
+@pytest.fixture(params=STATES)
+def build(request):
+    """Return a function that builds the state for a system."""
+    return STATES[request.param]
+
+
+@pytest.fixture(params=SHAPES, ids=lambda shape: f"N={shape[0]},D={shape[1]}")
+def system(request):
+    """Return an ideal gas in a trap with another frequency along each axis."""
+    particles, dimensions = request.param
+    return lanes.system(particles, dimensions, "none")
+
+
+def test_gradient_and_laplacian_are_finite_differences(build, system):
+    """d ln psi / dx and the Laplacian of ln psi, against differences of ln psi itself (step 1e-3: 1e-8 at best)."""
+    state, parameters = build(system)
+    pack = state.pack(parameters)
+    positions = lanes.walkers(state.space)
+    _, gradient, laplacian, _ = lanes.evaluate(pack, positions)
+    for lane in range(3):
+        expected = naive.derivatives(
+            lambda x: lanes.evaluate(pack, np.ascontiguousarray(x[:, np.newaxis]))[0][0], positions[:, lane], 1e-3
+        )
+        np.testing.assert_allclose(gradient[:, lane], expected[0], rtol=0, atol=1e-9 * (1 + abs(gradient).max()))
+        assert laplacian[lane] == pytest.approx(expected[1], rel=1e-6, abs=1e-6)
+
+
+def test_log_derivatives_are_finite_differences(build, system):
+    """d ln psi / d coordinate for every trained parameter; sigma's coordinate is its logarithm."""
+    state, parameters = build(system)
+    positions = lanes.walkers(state.space)
+    derivatives = lanes.evaluate(state.pack(parameters), positions)[3]
+    vector = state.coordinates(parameters)
+    assert derivatives.shape == (vector.size, lanes.LANES)
+    for index in range(vector.size):
+        step = 1e-5 * np.eye(vector.size)[index]
+        ahead, behind = (
+            lanes.evaluate(state.pack(state.moved(parameters, vector + sign * step)), positions)[0] for sign in (1, -1)
+        )
+        np.testing.assert_allclose(derivatives[index], (ahead - behind) / 2e-5, rtol=1e-7, atol=1e-8)
+
+
+def test_ratio_is_the_difference_of_logarithms(build, system):
+    """|psi'|^2 / |psi|^2 of a move equals exp of twice the difference of ln |psi|, and accepting equals rebuilding."""
+    state, parameters = build(system)
+    pack, space = state.pack(parameters), state.space
+    positions = lanes.walkers(space)
+    before = lanes.evaluate(pack, positions)[0]
+    displacement = np.zeros((3, lanes.LANES))
+    generator = np.random.default_rng(3)
+    displacement[: space.dimensions] = generator.standard_normal((space.dimensions, lanes.LANES))
+    mask = (generator.random(lanes.LANES) < 0.5).astype(float)
+    particle = space.particles - 1
+    ratios, logarithms, laplacian = np.ones(lanes.LANES), np.zeros(lanes.LANES), np.zeros(lanes.LANES)
+    gradients = np.zeros(positions.shape)
+
+    everywhere = positions.copy()
+    rows = slice(particle * space.dimensions, (particle + 1) * space.dimensions)
+    everywhere[rows] += displacement[: space.dimensions]
+    expected = np.exp(2.0 * (lanes.evaluate(pack, everywhere)[0] - before))
+    accepted = positions.copy()
+    accepted[rows] += mask * displacement[: space.dimensions]
+    rebuilt = lanes.evaluate(pack, accepted)
+
+    lanes.move(
+        pack, positions, particle, space.dimensions, displacement, mask, ratios, logarithms, gradients, laplacian
+    )
+    np.testing.assert_allclose(ratios, expected, rtol=1e-11)
+    np.testing.assert_array_equal(positions, accepted)
+    np.testing.assert_allclose(logarithms, rebuilt[0], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(gradients, rebuilt[1], rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(laplacian, rebuilt[2], rtol=1e-11, atol=1e-12)
+
+
+def test_coordinates_and_parameters_are_inverse(build, system):
+    """A vector put into the parameters comes out again, and what is not trained stays."""
+    state, parameters = build(system)
+    vector = state.coordinates(parameters) + 0.1
+    changed = state.moved(parameters, vector)
+    np.testing.assert_allclose(state.coordinates(changed), vector, rtol=1e-14)
+    for factor, old, new in zip(state.factors, parameters, changed, strict=True):
+        for group, name in gaussian_rbm.GROUPS.items():
+            if group not in factor.train:
+                np.testing.assert_array_equal(old[name], new[name])
+
+
+@pytest.mark.parametrize("name", lanes.CONVENTIONS)
+def test_amplitude_is_the_sum_over_hidden_units(name, system):
+    """ln psi equals p ln sum_h exp(...) with the hidden units enumerated, up to a constant."""
+    state, parameters = lanes.machine(system, **lanes.CONVENTIONS[name])
+    factor, own = state.factors[0], parameters[0]
+    k, c = factor.exponents
+    positions = lanes.walkers(state.space)
+    logarithms = lanes.evaluate(state.pack(parameters), positions)[0]
+    expected = [
+        naive.log_psi(x, own["a"], own["b"], own["w"], own["sigma"], k, c, factor.hidden_values, factor.power)
+        for x in positions.T
+    ]
+    np.testing.assert_allclose(logarithms, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("amplitude", ["sqrt", "full"])
+@pytest.mark.parametrize("convention", ["course", "lecture"])
+def test_both_hidden_values_are_the_same_functions(amplitude, convention):
+    """h in {0, 1} maps to {-1, 1} by w' = w/2, b' = b/2, a' = a + (k/4) sigma^(2-c) sum_j w; without a' it does not."""
+    system = lanes.system(2, 2, "none")
+    settings = {"amplitude": amplitude, "convention": convention}
+    binary, (own,) = lanes.machine(system, **settings)
+    spins = lanes.machine(system, hidden_values=(-1, 1), **settings)[0]
+    k, c = binary.factors[0].exponents
+    shift = 0.25 * k * own["sigma"] ** (2.0 - c) * own["w"].sum(axis=1)
+    mapped = {"a": own["a"] + shift, "b": own["b"] / 2, "w": own["w"] / 2, "sigma": own["sigma"]}
+    positions = lanes.walkers(binary.space)
+    expected = lanes.evaluate(binary.pack([own]), positions)[0]
+    difference = lanes.evaluate(spins.pack([mapped]), positions)[0] - expected
+    np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-12)
+    unshifted = lanes.evaluate(spins.pack([mapped | {"a": own["a"]}]), positions)[0] - expected
+    assert np.ptp(unshifted) > 0.01
+
+
+def test_beta_is_absorbed():
+    """beta times the whole exponent is the machine with sigma^2 / beta, beta b and beta^(1 - c/2) w."""
+    system = lanes.system(2, 2, "none")
+    for convention in ("course", "lecture"):
+        one, (plain,) = lanes.machine(system, sigma=0.8, convention=convention)
+        two = gaussian_rbm.Settings(hidden=3, initial_spread=0.5, sigma=0.8, convention=convention, beta=2.0)
+        (absorbed,) = TrialState((two,), one.space).initial(np.random.default_rng(1))
+        k, c = two.exponents
+        x = lanes.walkers(one.space)[:, 0]
+        plain = plain | {"sigma": np.full(4, 0.8)}
+        exponent = 2.0 * -np.sum((x - plain["a"]) ** 2 / (k * plain["sigma"] ** 2))
+        theta = 2.0 * (plain["b"] + (x / plain["sigma"] ** c) @ plain["w"])
+        expected = 0.5 * (exponent + np.logaddexp(0.0, theta).sum())
+        actual = naive.log_psi(x, *(absorbed[name] for name in ("a", "b", "w", "sigma")), k, c, (0, 1), 0.5)
+        assert actual == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [1, 7, 300])
+@pytest.mark.parametrize("theta", [5.0, 40.0])
+def test_nothing_is_lost_near_saturation(theta, hidden):
+    """A walker that goes out to |theta| = 40 and back, 1000 times, has lost nothing but rounding; tanh would be
+    stuck."""
+    system = lanes.system(1, 1, "none")
+    factor = gaussian_rbm.Settings(hidden=hidden, hidden_values=(-1, 1), sigma=1.0)
+    state = TrialState((factor,), operations.space(system))
+    signs = np.where(np.arange(hidden) % 2, -1.0, 1.0)
+    own = {"a": np.zeros(1), "b": np.zeros(hidden), "w": theta * signs[np.newaxis], "sigma": np.ones(1)}
+    pack = state.pack([own])
+    positions = np.linspace(-0.01, 0.01, lanes.LANES)[np.newaxis].copy()
+    fresh = lanes.evaluate(pack, positions)
+    logarithms, gradients, laplacian = lanes.out_and_back(pack, positions.copy(), 1.0, 1000)
+    # 2000 updates of u, each off by about one ulp in e^d and one in the product, and as a walk: 45 of them
+    np.testing.assert_allclose(logarithms, fresh[0], rtol=0, atol=1e-12 * hidden)
+    np.testing.assert_allclose(gradients, fresh[1], rtol=0, atol=1e-11 * hidden * theta)
+    np.testing.assert_allclose(laplacian, fresh[2], rtol=1e-11)
+
+
+def test_a_walker_past_the_range_is_reported():
+    """Where e^theta or a product of them would overflow, the local energy is not a number, rather than a wrong one."""
+    system = lanes.system(1, 1, "none")
+    for hidden, theta, sound in ((4, 170.0, True), (4, 200.0, False), (1, 550.0, True), (1, 700.0, False)):
+        factor = gaussian_rbm.Settings(hidden=hidden, sigma=1.0)
+        state = TrialState((factor,), operations.space(system))
+        own = {"a": np.zeros(1), "b": np.full(hidden, theta), "w": np.ones((1, hidden)), "sigma": np.ones(1)}
+        energies = lanes.local_energy(system, state.pack([own]), np.zeros((1, 4)))
+        assert math.isfinite(energies[1, 0]) is sound
