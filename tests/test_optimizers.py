@@ -48,32 +48,33 @@ def test_adam_steps():
 
 
 def test_reconfiguration_solves_its_equation():
-    """(S + shift diag S) d = -eta g / 2 where the bound on the step does not bind."""
+    """(S + shift diag S + floor) d = -eta g / 2 where the bound on the step does not bind."""
     moments = made()
-    settings = reconfiguration.Settings(learning_rate=0.01, shift=0.1, max_step=100.0)
+    settings = reconfiguration.Settings(learning_rate=0.01, shift=0.1, floor=0.02, max_step=100.0)
     step, _ = operations.step(settings, {}, moments, 0)
-    matrix = moments.covariance + 0.1 * np.diag(np.diag(moments.covariance))
+    matrix = moments.covariance + np.diag(0.1 * np.diag(moments.covariance) + 0.02)
     np.testing.assert_allclose(matrix @ step, -0.005 * moments.gradient, rtol=1e-12)
 
 
 def test_reconfiguration_bounds_the_step_in_the_metric():
-    """However large the force, sqrt(d S d) is at most max_step, and the direction stays."""
+    """However large the force, sqrt(d A d) is at most max_step, and the direction stays."""
     moments = made()
     free, _ = operations.step(reconfiguration.Settings(learning_rate=1.0, max_step=1e9), {}, moments, 0)
     step, _ = operations.step(reconfiguration.Settings(learning_rate=1.0, max_step=0.1), {}, moments, 0)
-    assert np.sqrt(step @ moments.covariance @ step) == pytest.approx(0.1, rel=1e-12)
+    matrix = moments.covariance + np.diag(1e-3 * np.diag(moments.covariance) + 1e-4)
+    assert np.sqrt(step @ matrix @ step) == pytest.approx(0.1, rel=1e-12)
     np.testing.assert_allclose(step / np.linalg.norm(step), free / np.linalg.norm(free), rtol=1e-12)
 
 
 def test_reconfiguration_does_not_depend_on_the_parameters_scales():
-    """With parameters in other units the step is the same in those units: the shift is relative."""
+    """With parameters in other units the step is the same in those units: the shift is relative (the floor is not)."""
     moments = made()
     scales = np.array([1e-3, 1.0, 50.0, 1e4, 0.1])
     other = SimpleNamespace(
         gradient=moments.gradient * scales, covariance=moments.covariance * np.outer(scales, scales)
     )
-    step, _ = operations.step(reconfiguration.Settings(), {}, moments, 0)
-    scaled, _ = operations.step(reconfiguration.Settings(), {}, other, 0)
+    step, _ = operations.step(reconfiguration.Settings(floor=0.0), {}, moments, 0)
+    scaled, _ = operations.step(reconfiguration.Settings(floor=0.0), {}, other, 0)
     np.testing.assert_allclose(scaled * scales, step, rtol=1e-9)
 
 
@@ -81,10 +82,25 @@ def test_a_derivative_that_does_not_vary_stays():
     """A parameter without effect is not moved, and does not spoil the others' step."""
     moments = made()
     moments.covariance[2] = moments.covariance[:, 2] = moments.gradient[2] = 0.0
-    step, _ = operations.step(reconfiguration.Settings(), {}, moments, 0)
-    assert step[2] == 0.0
-    assert np.isfinite(step).all()
-    assert np.abs(step).max() > 0.0
+    for floor in (0.0, 1e-4):
+        step, _ = operations.step(reconfiguration.Settings(floor=floor), {}, moments, 0)
+        assert step[2] == 0.0
+        assert np.isfinite(step).all()
+        assert np.abs(step).max() > 0.0
+
+
+def test_a_hidden_unit_that_has_died_out_takes_no_leap():
+    """Derivatives of spread 1e-6 with a force as large as their noise: without the floor the step is a thousand
+    times."""
+    moments = made()
+    small = 1e-6
+    moments.covariance[2] *= small
+    moments.covariance[:, 2] *= small
+    moments.gradient[2] *= 0.1 * small
+    leap, _ = operations.step(reconfiguration.Settings(floor=0.0, max_step=1e9), {}, moments, 0)
+    step, _ = operations.step(reconfiguration.Settings(max_step=1e9), {}, moments, 0)
+    assert abs(leap[2]) > 100.0
+    assert abs(step[2]) < 1e-3
 
 
 @pytest.mark.parametrize(
