@@ -204,7 +204,7 @@ WRONG = [
     ("production.max_samples=1_000_000", "production.max_samples", "goes with target_error only"),
     ("production.samples=131071", "production.samples", "16 steps of 8192 walkers are 131072"),
     ("production={target_error=1e-3, max_samples=9}", "production.max_samples", "16 steps of 8192 walkers are 131072"),
-    ('production.control_variate="yes"', "production.control_variate", '"auto", "on" or "off"'),
+    ('production.control_variate="yes"', "production.control_variate", '"auto" or "off"'),
     ("output.checkpoint_interval=600", "output.checkpoint_interval", "a text in quotes"),
     ('output.checkpoint_interval="often"', "output.checkpoint_interval", 'write "30 s", "10 min"'),
 ]

@@ -40,7 +40,9 @@ class Production:
     max_samples: Annotated[
         Annotated[int, Ge(1)] | None, doc(f"bound on the samples with target_error; default: {64 * SAMPLES}")
     ] = None
-    control_variate: Annotated[Literal["auto", "on", "off"], doc('"auto": on where the state has no cusp')] = "auto"
+    control_variate: Annotated[
+        Literal["auto", "off"], doc('"auto": on where a part of the energy has a pole at r = 0')
+    ] = "auto"
     equilibration: Annotated[
         Annotated[int, Ge(0)] | None, doc("sweeps before the first measurement; default: the sampler's")
     ] = None

@@ -1,6 +1,7 @@
 """One job: a deck and the files it writes, prepared on rank 0 before anything is compiled."""
 
 import math
+import os
 import shlex
 from dataclasses import dataclass, field, replace
 
@@ -55,7 +56,7 @@ def read_deck(options):
         return config.resolved(config.load(options.deck, overrides)), options.deck.read_text()
     if not (options.resume and options.output):
         raise Refused("a deck is needed, or --resume with -o FILE to take the deck from that run; see --help")
-    files = archive.Files(options.output)
+    files = _files(options.output)
     checkpoint = archive.read_checkpoint(files, warn=_ignore)
     if checkpoint is None:
         raise Refused(f"there is no checkpoint of {files.result} to take the deck from; name the deck")
@@ -69,7 +70,7 @@ def prepare(deck, original, options, held, progress):
     held: an ExitStack that keeps the lock and the JSON-lines file. Raises Refused, DeckError, archive.Damaged,
     archive.Locked.
     """
-    files = archive.Files(options.output)
+    files = _files(options.output)
     held.enter_context(archive.Lock(files.lock))
     job = Job(deck, config.dumps(deck), original, files, [], resumes=False)
     if options.resume:
@@ -89,6 +90,17 @@ def prepare(deck, original, options, held, progress):
     job.metrics = held.enter_context(archive.Metrics(files.metrics))
     job.metrics.keep(_was_before(job))
     return job
+
+
+def _files(output):
+    """Return the names beside an output, or refuse one that cannot be written."""
+    folder = output.parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise Refused(f"{output}: {folder} is not a folder that can be written; name another with -o FILE")
+    try:
+        return archive.Files(output)
+    except ValueError as error:
+        raise Refused(str(error)) from None
 
 
 def _check_resumable(job):

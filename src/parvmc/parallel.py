@@ -131,7 +131,7 @@ class World:
 
     def count(self, value):
         """Return the sum of an integer over the ranks."""
-        return sum(self.gather(int(value))) if self.size > 1 else int(value)
+        return self._comm.allreduce(int(value)) if self.size > 1 else int(value)
 
     def largest(self, values):
         """Return the elementwise largest of float64 arrays over the ranks; NaN counts as infinite."""

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+import parvmc
 from parvmc import archive, checkpoint, record
 from parvmc.progress import summary
 from parvmc.simulation import NotFinite, Simulation
@@ -19,7 +20,7 @@ def run(job, world, clock, progress):
     over the ranks, and rank 0 writes what came out.
     """
     simulation = begin(job, world, progress)
-    compile_kernels(simulation)  # one rank of each node compiles, the others load
+    compile_kernels(simulation)  # on one rank of each node, the others load what it left
     try:
         for stage in (equilibrate, optimize, settle, produce):
             for report in stage(simulation):  # at every place where a checkpoint may fall
@@ -42,6 +43,12 @@ def begin(job, world, progress):
     """Place the walkers, or put them back where a checkpoint has left them."""
     simulation = Simulation(job.deck, world, job.parameters)
     simulation.provenance = [job.provenance]
+    progress.say(
+        f"parvmc {parvmc.__version__}, {world.size} ranks, {simulation.batches} batches of {simulation.lanes} walkers, "
+        f"{simulation.vector.size} parameters to train; kernels are compiled on the first run of a kind"
+    )
+    if ", " in job.provenance["processors"]:
+        progress.warn(f"ranks on different processors ({job.provenance['processors']}); the last bits may differ")
     if job.resumes:
         checkpoint.restore(simulation, job.checkpoint)
         at = f"optimisation iteration {simulation.iteration}, production step {simulation.series.steps}"
