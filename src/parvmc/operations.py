@@ -165,6 +165,12 @@ def start(optimizer, count):
 
 
 @operation
+def needs_covariance(optimizer):
+    """Return whether the step needs the covariance of the log-derivatives, whose sum is the larger part of the work."""
+    return False
+
+
+@operation
 def step(optimizer, memory, moments, iteration):
     """Return (change float64[trained], memory), the step to take from the moments of this iteration."""
     raise TypeError(f"step: nothing is registered for {type(optimizer).__name__}")

@@ -64,7 +64,7 @@ class Simulation:
 
     def _begin_production(self):
         self.settled = self.accepted = 0
-        self.beta = 1.0
+        self.beta = math.sqrt(max(self.space.omega))
         self.series = Series(len(self.share), len(self.columns))
         self.walker_sums = np.zeros((len(self.share), self.lanes))
 
@@ -101,11 +101,10 @@ class Simulation:
         return self.state.pack(self.current_parameters)
 
     def hamiltonian_pack(self, beta=None):
-        """Return the Hamiltonian's pack; beta: of the control variate, the chosen one by default."""
-        kinetic, interaction = 0.0, 0.0
-        if self.deck.production.control_variate != "off":
-            kinetic, interaction = operations.poles(self.deck.system, self.state.cusp)
-        control = operations.Control(self.beta if beta is None else beta, kinetic, interaction)
+        """Return the Hamiltonian's pack; beta: of the control variate, None leaves the components as they are."""
+        control = operations.Control()
+        if beta is not None and self.deck.production.control_variate != "off":
+            control = operations.Control(beta, *operations.poles(self.deck.system, self.state.cusp))
         return operations.hamiltonian_pack(self.deck.system, control)
 
     # --- sizes
@@ -153,8 +152,7 @@ class Simulation:
         self.frozen = True
 
     def thaw(self):
-        """Go back to the end of the optimisation, for more iterations than there were; what production did is
-        dropped."""
+        """Go back to the end of the optimisation, for more iterations than there were, and drop the production."""
         if len(self.window):
             self.vector = self.window[-1]
         self.positions, self.randoms = self.optimized_positions, self.optimized_randoms

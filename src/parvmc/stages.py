@@ -60,7 +60,7 @@ def equilibrate(simulation):
 def optimize(simulation):
     """Sample, sum energies and gradients over the ranks, and step, once per iteration."""
     deck, world = simulation.deck, simulation.world
-    with_covariance = deck.optimizer.kind == "reconfiguration"
+    with_covariance = operations.needs_covariance(deck.optimizer)
     samples = np.empty((len(simulation.share), simulation.measurements, 1 + simulation.vector.size, simulation.lanes))
     moves = simulation.batches * simulation.moves_per_batch(simulation.measurements)
     while simulation.iteration < deck.optimizer.iterations:
@@ -180,7 +180,7 @@ def _observe(simulation, steps):
     started = time.process_time()
     accepted = walk.observe(
         simulation.sampler_pack(),
-        simulation.hamiltonian_pack(),
+        simulation.hamiltonian_pack(simulation.beta),
         simulation.state_pack(),
         simulation.positions,
         simulation.randoms,

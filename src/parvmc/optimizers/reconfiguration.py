@@ -7,7 +7,7 @@ import numpy as np
 from annotated_types import Ge, Gt, doc
 
 from parvmc.dispatch import implements, settings
-from parvmc.operations import step
+from parvmc.operations import needs_covariance, step
 from parvmc.optimizers.common import Schedule
 
 
@@ -30,6 +30,11 @@ class Settings(Schedule):
     max_step: Annotated[
         float, Gt(0), doc("bound on sqrt(d A d), A the shifted S, so that a noisy step cannot wreck the run")
     ] = 0.1
+
+
+@implements(needs_covariance, Settings)
+def _needs_covariance(optimizer):
+    return True
 
 
 @implements(step, Settings)
