@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+SEARCHED = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+MPIRUN = shutil.which("mpirun", path=SEARCHED)
 
 
 def pytest_collection_modifyitems(items):
@@ -30,6 +31,7 @@ def command(*arguments, ranks=None):
 def environment(**more):
     """Return the environment for a child: root and oversubscription allowed, where Open MPI asks."""
     allowed = {
+        "PATH": SEARCHED,  # Intel's mpirun looks for its other half there
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",

@@ -117,11 +117,17 @@ def _add_kinetic_and_trap(squared_frequency, position, slope, kinetic, trap):
 
 
 @row_function
-def _add_axis(first, second, first_slope, second_slope, squared_distance, flux):
+def _add_square(first, second, squared_distance):
     for lane in range(first.size):
         difference = first[lane] - second[lane]
         squared_distance[lane] += difference * difference
-        flux[lane] += difference * (first_slope[lane] - second_slope[lane])
+
+
+@row_function
+def _add_flux(first, second, first_slope, second_slope, flux):
+    """Add r_ij . (grad_i - grad_j) ln psi along one axis."""
+    for lane in range(first.size):
+        flux[lane] += (first[lane] - second[lane]) * (first_slope[lane] - second_slope[lane])
 
 
 @row_function
@@ -154,12 +160,14 @@ def _local_energy(hamiltonian, state, work, positions, scratch, table):
         for second in range(dimensions, units, dimensions):
             for first in range(0, second, dimensions):
                 squared_distance[:] = 0.0
-                flux[:] = 0.0
                 for axis in range(dimensions):
-                    i, j = first + axis, second + axis
-                    _add_axis(positions[i], positions[j], slopes[i], slopes[j], squared_distance, flux)
+                    _add_square(positions[first + axis], positions[second + axis], squared_distance)
                 pair_energy(hamiltonian.interaction, squared_distance, pairs)
                 if controlled:
+                    flux[:] = 0.0
+                    for axis in range(dimensions):
+                        i, j = first + axis, second + axis
+                        _add_flux(positions[i], positions[j], slopes[i], slopes[j], flux)
                     _add_variate(hamiltonian.beta, dimensions, squared_distance, flux, variate)
     scale = 1.0 / max(dimensions - 1, 1)
     for lane in range(lanes):

@@ -158,7 +158,8 @@ def _ratio(state, work, positions, particle, displacement, ratios):
 @row_function
 def _blend(mask, new, old):
     for lane in range(old.size):
-        old[lane] = new[lane] if mask[lane] > 0.5 else old[lane]
+        proposed, present = new[lane], old[lane]  # both loaded first: a load behind the condition would be a branch
+        old[lane] = proposed if mask[lane] > 0.5 else present
 
 
 @implements(accept, GaussianRbm)
@@ -189,8 +190,8 @@ def _gradient(state, work, positions, gradients, laplacian):
     hidden = state.bias.size
     for j in range(hidden):
         _add_hidden_curvature(state.power * state.coupling_square[j], work.u[j], work.sigmoid[j], laplacian)
+    laplacian[:] -= state.curvature.sum()
     for m in range(positions.shape[0]):
-        laplacian[:] -= state.curvature[m]
         _add_linear(state.center[m], state.curvature[m], state.slope[m], positions[m], gradients[m])
         for j in range(hidden):
             _add_multiple(state.power * state.coupling[m, j], work.sigmoid[j], gradients[m])
