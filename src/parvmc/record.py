@@ -8,6 +8,7 @@ from parvmc.operations import parameter_notes, reference_energy, virial_weights
 
 SCHEMA_VERSION = 1
 EXACT = 1e-13
+NEARLY_EXACT = 1e-2  # relative spread below which what is left of the local energy is tails, in which outliers are normal
 LARGEST_OUTLIER = 8.0  # of 10^6 normal means the largest is 5 spreads out; per-walker means have fatter tails
 ENERGY = "hartree (hbar = m = e = 1)"
 SQUARE = f"{ENERGY} squared"
@@ -186,7 +187,8 @@ def warnings(deck, values, blocked):
         found.append(f"the series is short, {length:.0f} autocorrelation times where 50 are needed to judge R-hat")
     elif values["r_hat"] > 1.01:
         found.append(f"R-hat {values['r_hat']:.4f} is above 1.01: the batches disagree; equilibrate or sample longer")
-    if values["walker_outlier"] > LARGEST_OUTLIER:
+    varies = values["variance_estimator"] > (NEARLY_EXACT * values["energy"]) ** 2
+    if varies and values["walker_outlier"] > LARGEST_OUTLIER:
         found.append(f"one walker's mean is {values['walker_outlier']:.1f} spreads from the others': is it stuck?")
     target = deck.production.target_error
     if target is not None and values["energy_error"] > target:

@@ -1,0 +1,90 @@
+"""The decks in inputs/ and the scripts in jobs/: they load, run and say what they should."""
+
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+from parvmc import config
+from parvmc.__main__ import command_line
+
+DECKS = sorted((ROOT / "inputs").glob("*.toml"))
+JOBS = sorted((ROOT / "jobs").glob("*.sbatch"))
+SMALL = {"sampler.walkers": 256, "sampler.lanes": 128, "sampler.equilibration": 20, "optimizer.iterations": 3}
+SMALL |= {"optimizer.samples": 256, "production.samples": 64 * 256, "production.equilibration": 20}
+decks = pytest.mark.parametrize("deck", DECKS, ids=lambda path: path.stem)
+jobs = pytest.mark.parametrize("script", JOBS, ids=lambda path: path.stem)
+
+
+def head(deck):
+    """Return the comment that a deck opens with."""
+    lines = deck.read_text().splitlines()
+    return "\n".join(lines[: next(n for n, line in enumerate(lines) if not line.startswith("#"))])
+
+
+def given(text):
+    """Return the options in a text's one command line, as the program parses them."""
+    commands = re.findall(r"^#?.*\b(?:mpirun|srun) .*python -m parvmc +(.*)$", text.replace("\\\n", " "), re.MULTILINE)
+    assert len(commands) == 1
+    return command_line().parse_args(shlex.split(commands[0]))
+
+
+def test_there_are_decks_and_scripts():
+    """The lists that the other tests go through are not empty."""
+    assert {"one_particle", "two_electrons", "two_electrons_free", "two_electrons_large"} <= {d.stem for d in DECKS}
+    assert {"one_node", "several_nodes"} <= {script.stem for script in JOBS}
+
+
+@decks
+def test_a_deck_is_valid(deck):
+    """A deck loads, and has a title."""
+    assert config.load(deck).title
+
+
+@decks
+def test_a_deck_tells_about_itself(deck):
+    """Its head says what it shows, the exact energy included, how long it takes, and its own command line."""
+    text = head(deck)
+    assert given(text).deck.as_posix() == f"inputs/{deck.name}"
+    assert re.search(r"# What it shows: .*\b(E =|exact)", text, re.DOTALL | re.IGNORECASE)
+    assert re.search(r"# How long it takes: about \d+ (seconds|minutes) on \d+ cores?\b", text, re.DOTALL)
+
+
+@decks
+def test_a_deck_runs(parvmc, deck):
+    """Scaled down, it runs to the end, with the exact energy in its last line."""
+    process = parvmc(deck, *(f"--set={key}={value}" for key, value in SMALL.items()))
+    assert process.returncode == 0, process.stderr
+    assert re.match(r"E = \d+\.\d+.* exact \d", process.stdout.splitlines()[-1])
+
+
+def test_the_decks_run_as_shipped_on_their_ranks():
+    """64 ranks find a batch each in both decks for two electrons, and as many as several_nodes.sbatch starts in the
+    larger."""
+    config.check_ranks(config.load(ROOT / "inputs/two_electrons.toml"), 64)
+    text = (ROOT / "jobs/several_nodes.sbatch").read_text()
+    nodes, tasks = (int(re.search(rf"^#SBATCH --{key}=(\d+)", text, re.M)[1]) for key in ("nodes", "ntasks-per-node"))
+    config.check_ranks(config.load(ROOT / given(text).deck), nodes * tasks)
+
+
+@jobs
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_a_job_script_is_bash(script):
+    """Bash can read it."""
+    process = subprocess.run(["bash", "-n", script], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+@jobs
+def test_a_job_script_starts_the_program_right(script):
+    """All options of its command line exist; it names a deck and an output, resumes, and stops before its own end."""
+    text = script.read_text()
+    options = given(text)
+    config.load(ROOT / options.deck)
+    assert options.output.suffix == ".h5"
+    assert options.resume
+    allowed = config.duration(re.search(r"^#SBATCH --time=(\S+)", text, re.MULTILINE)[1])
+    assert 0.5 * allowed < config.duration(options.time_limit) < allowed
