@@ -8,7 +8,7 @@ from parvmc.operations import parameter_notes, reference_energy, virial_weights
 
 SCHEMA_VERSION = 1
 EXACT = 1e-13
-NEARLY_EXACT = 1e-2  # relative spread below which what is left of the local energy is tails, in which outliers are normal
+NEARLY_EXACT = 1e-2  # relative spread below which a local energy is little but tails, in which outliers are normal
 LARGEST_OUTLIER = 8.0  # of 10^6 normal means the largest is 5 spreads out; per-walker means have fatter tails
 ENERGY = "hartree (hbar = m = e = 1)"
 SQUARE = f"{ENERGY} squared"
