@@ -125,6 +125,8 @@ def test_kill_and_resume_on_other_ranks_gives_the_same_bits(parvmc, deck, tmp_pa
     assert_same_bits(tmp_path / "small.h5", tmp_path / "whole.h5")
     seen = [json.loads(line) for line in (tmp_path / "small.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in seen if line["phase"] == "optimization"] == list(range(1, 21))
+    steps = [line["step"] for line in seen if line["phase"] == "production"]
+    assert steps == sorted(set(steps))
 
 
 @pytest.mark.parametrize("long", ["optimizer.iterations=6000", "production.samples=60_000_000"])
@@ -155,6 +157,7 @@ def test_an_extended_run_is_the_longer_run(parvmc, deck, tmp_path):
     assert_same_bits(tmp_path / "small.h5", tmp_path / "longer.h5")
     with h5py.File(tmp_path / "small.h5") as file:
         assert len(file["provenance"].attrs["start"]) == 3
+        assert all(file["provenance"].attrs["end"])
 
 
 def test_resume_of_what_is_finished_missing_or_different(parvmc, deck, tmp_path):
@@ -171,13 +174,35 @@ def test_resume_of_what_is_finished_missing_or_different(parvmc, deck, tmp_path)
     assert (tmp_path / "small.h5").read_bytes() == before
 
 
-def test_nothing_is_overwritten_unasked(parvmc, deck, tmp_path):
-    """An existing result is refused with 2 and left as it is; --overwrite replaces it."""
-    (tmp_path / "small.h5").write_bytes(b"precious")
-    refused = parvmc(deck)
+def test_a_finished_run_needs_no_checkpoint_to_say_so(parvmc, deck, tmp_path):
+    """The deck is in the result file too; what would overwrite it is refused."""
+    finished(parvmc(deck))
+    for path in tmp_path.glob("*.ckpt*.h5"):
+        path.unlink()
+    assert "finished already" in finished(parvmc("-o", "small.h5", "--resume"))
+    longer = parvmc(deck, "--resume", "--set", "production.samples=204_800")
+    assert longer.returncode == 2
+    assert "checkpoint is gone" in longer.stderr
+
+
+@pytest.mark.parametrize(("name", "options"), [("small.h5", []), ("small.jsonl", []), ("small.h5", ["--resume"])])
+def test_nothing_is_overwritten_unasked(parvmc, deck, tmp_path, name, options):
+    """An existing file is refused with 2 and left as it is, with --resume too if it is no result of ours."""
+    (tmp_path / name).write_bytes(b"precious")
+    refused = parvmc(deck, *options)
     assert refused.returncode == 2
     assert "--overwrite" in refused.stderr
+    assert (tmp_path / name).read_bytes() == b"precious"
+
+
+def test_overwrite_loses_nothing_before_all_is_right(parvmc, deck, tmp_path):
+    """--overwrite replaces a result; refused for another reason it leaves it; it never takes the deck or a folder."""
+    (tmp_path / "small.h5").write_bytes(b"precious")
+    assert parvmc(deck, "--overwrite", "--set", 'state.0.initial="small.h5"').returncode == 2
     assert (tmp_path / "small.h5").read_bytes() == b"precious"
+    assert parvmc(deck, "--overwrite", "-o", "small.toml").returncode == 2
+    assert deck.read_text() == DECK
+    assert parvmc(deck, "--overwrite", "-o", ".").returncode == 2
     finished(parvmc(deck, "--overwrite"))
     assert h5py.is_hdf5(tmp_path / "small.h5")
 
@@ -282,6 +307,9 @@ def test_warm_start_takes_over_parameters(parvmc, deck, tmp_path):
     refused = parvmc(deck, "-o", "other.h5", *frozen, "--set", 'state.0.amplitude="full"')
     assert refused.returncode == 2
     assert "amplitude" in refused.stderr
+    refused = parvmc(deck, "-o", "other.h5", *frozen, "--set", "system.dimensions=3")
+    assert refused.returncode == 2
+    assert "2 particles in 2 dimensions" in refused.stderr
 
 
 def test_no_iterations_measures_the_initial_state_of_any_sampler(parvmc, deck, tmp_path):

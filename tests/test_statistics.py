@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from parvmc import statistics
-from parvmc.statistics import autocorrelation_time, block, effective_samples, split_r_hat, walker_outliers
+from parvmc.statistics import autocorrelation_time, block, split_r_hat, walker_outliers
 
 BAND = 4.0
 
@@ -264,13 +264,6 @@ def test_the_transform_in_groups_of_chains_is_the_transform_at_once(monkeypatch)
 def test_an_alternating_series_has_a_short_but_positive_time():
     alternating = np.tile([[1.0], [-1.0]], (50, 3))
     assert 0.0 < autocorrelation_time(alternating) < 0.1
-    assert effective_samples(alternating) > 3000
-
-
-def test_effective_samples_count_values_or_what_stands_behind_them():
-    series = ar1(44, 0.5, 1000, 8)[0]
-    assert effective_samples(series) == 8000 / autocorrelation_time(series)
-    assert effective_samples(series, samples=1_024_000) == 1_024_000 / autocorrelation_time(series)
 
 
 # --- split R-hat ----------------------------------------------------------------------------------------------------
@@ -377,7 +370,6 @@ def test_a_constant_series_has_no_error(value):
     assert not table.error.any()
     assert not table.error_of_error.any()
     assert autocorrelation_time(series) == 1.0
-    assert effective_samples(series) == 7000.0
     assert split_r_hat(series) == 1.0
 
 
@@ -399,7 +391,7 @@ def test_the_same_series_gives_the_same_bits_in_any_layout():
         assert split_r_hat(same) == split_r_hat(series)
 
 
-@pytest.mark.parametrize("function", [block, autocorrelation_time, effective_samples, split_r_hat])
+@pytest.mark.parametrize("function", [block, autocorrelation_time, split_r_hat])
 def test_series_that_cannot_be_judged_are_refused(function):
     with pytest.raises(ValueError, match=r"3 steps.*measure more steps"):
         function(np.zeros((3, 64)))

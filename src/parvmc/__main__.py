@@ -121,9 +121,12 @@ def _prepare(world, arguments, held):
             options.output = Path(options.deck.stem + ".h5")
         job = jobs.prepare(deck, original, options, held, progress)
         clock = Clock(limit, config.duration(deck.output.checkpoint_interval), STARTED)
-    except (config.DeckError, jobs.Refused, archive.Damaged, archive.Locked) as error:
+    except (config.DeckError, jobs.Refused, archive.Locked) as error:
         print(f"parvmc: {error}", file=sys.stderr)
         raise SystemExit(WRONG) from None
+    except (archive.Damaged, OSError) as error:
+        print(f"parvmc: {error}", file=sys.stderr)
+        raise SystemExit(FAILED) from None
     if job is None:
         progress.conclude(f"{options.output} is finished already; nothing to do")
     return job, clock, progress

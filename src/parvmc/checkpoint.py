@@ -4,7 +4,17 @@ import numpy as np
 
 from parvmc import archive
 
-COUNTERS = ("equilibrated", "iteration", "frozen", "settled", "accepted", "step_length", "optimized_step", "beta")
+COUNTERS = (
+    "equilibrated",
+    "iteration",
+    "frozen",
+    "settled",
+    "accepted",
+    "step_length",
+    "optimized_step",
+    "beta",
+    "core_seconds",
+)
 
 
 def save(simulation, job):
@@ -55,6 +65,7 @@ def restore(simulation, checkpoint):
     counters = attributes["counters"]
     for name in COUNTERS:
         setattr(simulation, name, counters[name])
+    simulation.earlier_core_seconds = simulation.core_seconds
     simulation.provenance = counters["provenance"] + simulation.provenance
     simulation.vector, simulation.center = common["vector"], common["center"]
     simulation.window = common["window"]

@@ -53,40 +53,45 @@ def read_deck(options):
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
     if options.deck is not None:
-        return config.resolved(config.load(options.deck, overrides)), options.deck.read_text()
+        # a run that is resumed does not look at the file that it once started from
+        deck = config.load(options.deck, overrides, strict=not options.resume)
+        return config.resolved(deck), options.deck.read_bytes().decode("utf-8-sig")
     if not (options.resume and options.output):
         raise Refused("a deck is needed, or --resume with -o FILE to take the deck from that run; see --help")
     files = _files(options.output)
     checkpoint = archive.read_checkpoint(files, warn=_ignore)
-    if checkpoint is None:
+    saved = _saved_texts(files, checkpoint)
+    if saved is None:
         raise Refused(f"there is no checkpoint of {files.result} to take the deck from; name the deck")
-    deck = config.loads(checkpoint.attributes["deck"], overrides, strict=False)
-    return config.resolved(deck), checkpoint.attributes["original"]
+    return config.resolved(config.loads(saved[0], overrides, strict=False)), saved[1]
 
 
 def prepare(deck, original, options, held, progress):
     """Return the job, or None where the run has finished already; called on rank 0.
 
-    held: an ExitStack that keeps the lock and the JSON-lines file. Raises Refused, DeckError, archive.Damaged,
-    archive.Locked.
+    held: an ExitStack that keeps the lock and the JSON-lines file. Nothing of an earlier run is touched before all is
+    found right. Raises Refused, DeckError, archive.Damaged, archive.Locked.
     """
     files = _files(options.output)
+    if options.deck is not None and files.result.exists() and files.result.samefile(options.deck):
+        raise Refused(f"{files.result} is the deck itself; name another output with -o FILE")
     held.enter_context(archive.Lock(files.lock))
     job = Job(deck, config.dumps(deck), original, files, [], resumes=False)
+    earlier = (files.result, files.checkpoint, files.previous, files.metrics)
     if options.resume:
         job.checkpoint = archive.read_checkpoint(files, progress.warn)
+        if _is_finished(job):
+            return None
         _check_resumable(job)
         if job.checkpoint is None:
             progress.say(f"no checkpoint of {files.result} yet: starting afresh")
-        elif _is_finished(job):
-            return None
-    elif options.overwrite:
-        for path in (files.result, files.checkpoint, files.previous, files.metrics):
-            path.unlink(missing_ok=True)
-    elif taken := [str(path) for path in (files.result, files.checkpoint, files.previous) if path.exists()]:
+    elif not options.overwrite and (taken := [str(path) for path in earlier if path.exists()]):
         raise Refused(f"{taken[0]} exists already; use --resume to go on, --overwrite to lose it, or -o FILE")
     job.resumes = job.checkpoint is not None
     job.parameters = starting_parameters(deck, warm=not job.resumes)
+    if options.overwrite and not options.resume:
+        for path in earlier:
+            path.unlink(missing_ok=True)
     job.metrics = held.enter_context(archive.Metrics(files.metrics))
     job.metrics.keep(_was_before(job))
     return job
@@ -97,16 +102,32 @@ def _files(output):
     folder = output.parent
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise Refused(f"{output}: {folder} is not a folder that can be written; name another with -o FILE")
+    if output.is_dir():
+        raise Refused(f"{output} is a folder; name a file with -o FILE")
     try:
         return archive.Files(output)
     except ValueError as error:
         raise Refused(str(error)) from None
 
 
+def _saved_texts(files, checkpoint):
+    """Return (resolved deck, original) as the checkpoint has them, else the result file, else None."""
+    if checkpoint is not None:
+        return checkpoint.attributes["deck"], checkpoint.attributes["original"]
+    try:
+        with results.open(files.result) as result:
+            return result.deck_text, result.original_deck
+    except (results.NotAResult, OSError, KeyError):
+        return None
+
+
 def _check_resumable(job):
+    """Refuse to go on with another deck, or to start afresh over what is no unfinished run's."""
     if job.checkpoint is None:
-        if _status(job) == "finished":
-            raise Refused(f"{job.files.result} is finished and its checkpoint is gone; use --overwrite or -o FILE")
+        status = _status(job)
+        if job.files.result.exists() and status not in ("running", "stopped", "failed"):
+            what = "is finished and its checkpoint is gone" if status else "exists and is no result of parvmc"
+            raise Refused(f"{job.files.result} {what}; use --overwrite to lose it, or -o FILE")
         return
     changed = config.extended(_saved_deck(job), job.deck)
     if changed:
@@ -117,7 +138,7 @@ def _check_resumable(job):
 
 
 def _saved_deck(job):
-    return config.loads(job.checkpoint.attributes["deck"], strict=False)
+    return config.loads(_saved_texts(job.files, job.checkpoint)[0], strict=False)
 
 
 def _status(job):
@@ -130,12 +151,12 @@ def _status(job):
 
 
 def _is_finished(job):
-    """Return whether the run is finished and the deck asks for no more than it did."""
+    """Return whether the run is finished and the deck asks for just what it did."""
     if _status(job) != "finished":
         return False
-    old = _saved_deck(job)
+    old = config.resolved(_saved_deck(job))
     asked = [(deck.optimizer.iterations, deck.production) for deck in (old, job.deck)]
-    return asked[0] == asked[1]
+    return asked[0] == asked[1] and not config.extended(old, job.deck)
 
 
 def _was_before(job):
@@ -146,7 +167,7 @@ def _was_before(job):
     counters = job.checkpoint.attributes["counters"]
     more_iterations = counters["frozen"] and counters["iteration"] < job.deck.optimizer.iterations
     steps = 0 if more_iterations else counters["steps"]
-    return lambda line: line.get("iteration", math.inf) <= counters["iteration"] or line.get("step", math.inf) <= steps
+    return lambda line: line.get("iteration", math.inf) <= counters["iteration"] or line.get("step", math.inf) < steps
 
 
 def _ignore(message):

@@ -57,7 +57,10 @@ class Progress:
 
 
 def summary(values, speed, core_hours):
-    """Return the one line that a physicist and an administrator can use, digits cut at the error."""
+    """Return the one line that a physicist and an administrator can use, digits cut at the error.
+
+    speed: moves per core-second of this start's production, None where there was none; core_hours: of all starts.
+    """
     parts = [
         f"E = {with_error(values['energy'], values['energy_error'])}",
         f"variance {values['variance']:.1e}",
@@ -67,5 +70,6 @@ def summary(values, speed, core_hours):
     parts += [f"tau {values['autocorrelation_time']:.1f}", f"R-hat {values['r_hat']:.4f}"]
     if "reference" in values:
         parts.append(f"exact {values['reference']:.10g} ({values['reference_source']})")
-    parts += [f"{speed / 1e6:.0f} M moves/core-s", f"{core_hours:.2g} core-h"]
+    parts += [f"{speed / 1e6:.0f} M moves/core-s"] if speed else []
+    parts.append(f"{core_hours:.2g} core-h")
     return "   ".join(parts)

@@ -59,7 +59,10 @@ def _commit():
     if not any((parent / ".git").exists() for parent in folder.parents):
         return ""
     command = ["git", "-C", os.fspath(folder), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    tracked = ["git", "-C", os.fspath(folder), "ls-files", "--error-unmatch", "__init__.py"]
     try:
+        # an installed copy below somebody's checkout is not that checkout's code
+        subprocess.run(tracked, capture_output=True, timeout=10, check=True)
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -125,11 +125,15 @@ class Result:
         return self.attributes.get("status", "unknown")
 
     @property
+    def deck_text(self):
+        """Text of the deck with every default filled in."""
+        return self._value("/", "input")
+
+    @property
     def deck(self):
-        """The deck with every default filled in, as nested dicts."""
-        text = self._value("/", "input")
+        """The same as nested dicts."""
         try:
-            return tomllib.loads(text)
+            return tomllib.loads(self.deck_text)
         except (tomllib.TOMLDecodeError, TypeError, AttributeError) as error:
             raise NotAResult(f"{self.path}: its /input is not a deck ({_one_line(error)})") from None
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 import parvmc
-from parvmc import archive, checkpoint, record
+from parvmc import archive, checkpoint, provenance, record
 from parvmc.progress import summary
 from parvmc.simulation import NotFinite, Simulation
 from parvmc.stages import compile_kernels, equilibrate, optimize, produce, settle
@@ -59,10 +59,12 @@ def begin(job, world, progress):
 def save(simulation, job, clock, status):
     """Write a checkpoint, and the result file as far as the run has come."""
     started = time.monotonic()
+    close_accounts(simulation)
     checkpoint.save(simulation, job)
     series = simulation.gathered_series()
     if simulation.world.is_root:
         archive.write_result(job.files.result, *record.running(simulation, series, job, status))
+    simulation.world.wait()  # nobody leaves before the files are safe
     clock.saved(time.monotonic() - started)
 
 
@@ -70,12 +72,19 @@ def finish(simulation, job, progress):
     """Do the statistics of the whole production and write the final result."""
     world = simulation.world
     series, walker_means = simulation.gathered_series(), simulation.gathered_walker_means()
-    spent = [time.process_time(), simulation.production_seconds, simulation.production_moves]
-    seconds, production_seconds, moves = np.sum(world.gather(spent), axis=0)
-    if not world.is_root:
-        return
-    values, blocked = record.results(simulation, series, walker_means)
-    for text in record.warnings(simulation.deck, values, blocked):
-        progress.warn(text)
-    archive.write_result(job.files.result, *record.finished(simulation, series, job, values, blocked))
-    progress.conclude(summary(values, moves / max(production_seconds, 1e-6), seconds / 3600))
+    close_accounts(simulation)
+    seconds, moves = np.sum(world.gather([simulation.production_seconds, simulation.production_moves]), axis=0)
+    if world.is_root:
+        values, blocked = record.results(simulation, series, walker_means)
+        for text in record.warnings(simulation.deck, values, blocked):
+            progress.warn(text)
+        archive.write_result(job.files.result, *record.finished(simulation, series, job, values, blocked))
+        progress.conclude(summary(values, moves / seconds if moves else None, simulation.core_seconds / 3600))
+    world.wait()
+
+
+def close_accounts(simulation):
+    """Note the time, and the CPU time of all ranks since the run was first started."""
+    simulation.provenance[-1]["end"] = provenance.now()
+    spent = sum(simulation.world.gather(time.process_time()))
+    simulation.core_seconds = simulation.earlier_core_seconds + spent

@@ -59,6 +59,7 @@ class Simulation:
         self.provenance = []
         self.production_moves = 0
         self.production_seconds = 0.0
+        self.core_seconds = self.earlier_core_seconds = 0.0
 
     # --- the start
 

@@ -37,7 +37,7 @@ def compile_kernels(simulation):
 
 def _walk(simulation, done, sweeps):
     """Walk up to TUNING_SWEEPS of the sweeps that are left and return how many; the step is tuned in the first half."""
-    count = min(TUNING_SWEEPS, sweeps - done)
+    count = min(TUNING_SWEEPS, max(1, sweeps // 4), sweeps - done)
     accepted = walk.equilibrate(
         simulation.sampler_pack(), simulation.state_pack(), simulation.positions, simulation.randoms, count
     )
@@ -116,7 +116,7 @@ def _culprit(simulation, sums):
     found = [(simulation.share[bad[0][0]], int(bad[0][1]), simulation.world.rank)] if len(bad) else []
     everywhere = sorted(itertools.chain(*simulation.world.gather(found)))
     if not everywhere:
-        return "the gradient is not finite"
+        return "a sum over walkers is not finite, although each local energy is"
     batch, lane, rank = everywhere[0]
     return f"the local energy of walker {lane} of batch {batch} (rank {rank}) is not finite"
 

@@ -17,17 +17,21 @@ def starting_parameters(deck, warm=True):
     state = TrialState(deck.state, space)
     parameters = state.initial(generator(deck.seed, Purpose.PARAMETERS))
     for index, factor in enumerate(deck.state):
-        if warm and factor.initial != "random":
-            _take_over(f"state.{index}", factor, parameters[index])
+        if warm and getattr(factor, "initial", "random") != "random":
+            _take_over(f"state.{index}", factor, space, parameters[index])
     return parameters
 
 
-def _take_over(key, factor, own):
+def _take_over(key, factor, space, own):
     try:
         with results.open(factor.initial) as file:
-            saved, decks = file.parameters, file.deck["state"]
+            saved, system, decks = file.parameters, file.deck["system"], file.deck["state"]
     except (results.NotAResult, OSError, KeyError) as error:
         raise DeckError([(f"{key}.initial", f"{factor.initial}: {error}")]) from None
+    theirs, ours = (system.get("particles"), system.get("dimensions")), (space.particles, space.dimensions)
+    if theirs != ours:
+        text = f"{factor.initial} has {theirs[0]} particles in {theirs[1]} dimensions, this deck {ours[0]} in {ours[1]}"
+        raise DeckError([(f"{key}.initial", text)])
     labels = [f"{number}_{table['kind']}" for number, table in enumerate(decks)]
     matching = [number for number, label in enumerate(labels) if label.endswith(f"_{factor.kind}") and label in saved]
     if not matching:

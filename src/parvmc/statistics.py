@@ -152,15 +152,6 @@ def autocorrelation_time(series):
     return float(max(tau[window] * (1.0 + lost), 1.0 / steps))
 
 
-def effective_samples(series, samples=None):
-    """Number of independent values that would give the mean the same error: samples / tau.
-
-    tau is `autocorrelation_time(series)`, whose errors it raises; samples defaults to steps * chains. Where each entry
-    is a mean over w independent walkers, give w * steps * chains. series: float64[steps, chains].
-    """
-    return (np.size(series) if samples is None else samples) / autocorrelation_time(series)
-
-
 def split_r_hat(series):
     """Rank-normalised split R-hat, the larger of bulk and folded; 1 when all chains agree, doubtful above 1.01.
 

@@ -125,7 +125,7 @@ def _notes(factor):
 
 @implements(same_meaning, Settings)
 def _same_meaning(factor):
-    return ("hidden_values", "amplitude", "gaussian_factor", "coupling_power")
+    return ("hidden_values", "amplitude", "gaussian_factor", "coupling_power", "sigma_shared")
 
 
 def _groups(factor):
