@@ -17,7 +17,8 @@ class Progress:
         self._speaks = speaks
         self._quiet = quiet
         self._phase = None
-        self._printed = 0.0
+        self._printed = self._began = 0.0
+        self._first = 0
         self._interval = SECONDS_ON_TERMINAL if sys.stdout.isatty() else SECONDS_IN_LOG
 
     def say(self, text):
@@ -43,6 +44,8 @@ class Progress:
         now = time.monotonic()
         if line["phase"] == self._phase and now - self._printed < self._interval and done < line["of"]:
             return
+        if line["phase"] != self._phase:
+            self._began, self._first = now, done
         self._phase, self._printed = line["phase"], now
         text = f"{line['phase']:<13} {done:>7} of {line['of']}"
         if "energy" in line:
@@ -53,6 +56,9 @@ class Progress:
             text += f"   acceptance {line['acceptance']:.2f}"
         if "seconds" in line:
             text += f"   {1e3 * line['seconds']:.0f} ms"
+        if self._first < done < line["of"]:
+            left = (line["of"] - done) * (now - self._began) / (done - self._first)
+            text += f"   {left:.0f} s left of this part"
         print(text, flush=True)
 
 
@@ -69,7 +75,8 @@ def summary(values, speed, core_hours):
         parts.append(f"of the estimator {values['variance_estimator']:.1e}")
     parts += [f"tau {values['autocorrelation_time']:.1f}", f"R-hat {values['r_hat']:.4f}"]
     if "reference" in values:
-        parts.append(f"exact {values['reference']:.10g} ({values['reference_source']})")
+        source = values["reference_source"]
+        parts.append(f"exact {values['reference']:.10g}" + (f" ({source})" if source != "exact" else ""))
     parts += [f"{speed / 1e6:.0f} M moves/core-s"] if speed else []
     parts.append(f"{core_hours:.2g} core-h")
     return "   ".join(parts)
