@@ -140,16 +140,13 @@ def written_aside(path, previous=None):
 
 
 class Lock:
-    """Keeps a second run away from an output, as a context manager; the kernel frees it when the process is killed.
+    """Keeps a second run away from an output, as a context manager; the kernel frees it when the process is killed."""
 
-    description: what the lock file says besides host, pid, job and start.
-    """
-
-    def __init__(self, path, description=None):
+    def __init__(self, path):
         job = os.environ.get("SLURM_JOB_ID") or os.environ.get("PBS_JOBID") or ""
         start = datetime.now().astimezone().isoformat(timespec="seconds")
-        own = {"host": socket.gethostname(), "pid": os.getpid(), "job": job, "start": start}
-        self._path, self._content, self._descriptor = Path(path), own | (description or {}), None
+        content = {"host": socket.gethostname(), "pid": os.getpid(), "job": job, "start": start}
+        self._path, self._content, self._descriptor = Path(path), content, None
 
     def __enter__(self):
         while self._descriptor is None:

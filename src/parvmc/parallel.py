@@ -34,7 +34,7 @@ class World:
             raise LaunchError(
                 f"{name} says that {claims[name]} processes were started, but this one sees a world of one and would "
                 "write the same files as the others; the launcher and the MPI library that Python loaded "
-                f"({world.library}) do not belong together: use that library's own mpirun, or srun with its --mpi"
+                f"({world.mpi_library}) do not belong together: use that library's own mpirun, or srun with its --mpi"
             )
         return world
 
@@ -47,7 +47,7 @@ class World:
         return MPI.COMM_WORLD
 
     @property
-    def library(self):
+    def mpi_library(self):
         """Name and version of the MPI library."""
         if self._comm is None:
             return "none"

@@ -25,7 +25,7 @@ def describe(world):
     row = {"parvmc": parvmc.__version__, "python": platform.python_version()}
     row |= {name: _version(name) for name in PACKAGES}
     return row | {
-        "mpi": world.library,
+        "mpi": world.mpi_library,
         "git_commit": _commit() if world.is_root else "",
         "command": shlex.join(sys.orig_argv),
         "hosts": ", ".join(dict.fromkeys(host for host, _ in places)),
