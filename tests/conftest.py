@@ -12,6 +12,18 @@ ROOT = Path(__file__).parent.parent
 SEARCHED = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 MPIRUN = shutil.which("mpirun", path=SEARCHED)
 
+TWO_ELECTRONS = """
+[system]
+kind = "trap"
+particles = 2
+dimensions = 2
+interaction = {kind = "coulomb"}
+
+[[state]]
+kind = "gaussian_rbm"
+"""
+"""The start of a deck; what follows it first is the number of hidden units."""
+
 
 def pytest_collection_modifyitems(items):
     """Skip tests that need mpirun where there is none."""

@@ -7,6 +7,7 @@ import exact
 import lanes
 import numpy as np
 import pytest
+from conftest import TWO_ELECTRONS
 
 from parvmc import config, operations, record, results, stages, walk
 from parvmc.parallel import World
@@ -18,16 +19,7 @@ from parvmc.states.product import TrialState
 
 INPUTS = Path(__file__).parent.parent / "inputs"
 
-DOT = """
-[system]
-kind = "trap"
-particles = 2
-dimensions = 2
-interaction = {kind = "coulomb"}
-
-[[state]]
-kind = "gaussian_rbm"
-hidden = 2
+DOT = f"""{TWO_ELECTRONS}hidden = 2
 
 [optimizer]
 iterations = 400

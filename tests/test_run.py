@@ -7,22 +7,13 @@ import time
 import h5py
 import numpy as np
 import pytest
-from conftest import command, environment
+from conftest import TWO_ELECTRONS, command, environment
 from files import assert_same_bits, content, kill
 
-DECK = """
+DECK = f"""
 title = "Small"
 seed = 5
-
-[system]
-kind = "trap"
-particles = 2
-dimensions = 2
-interaction = {kind = "coulomb"}
-
-[[state]]
-kind = "gaussian_rbm"
-hidden = 3
+{TWO_ELECTRONS}hidden = 3
 
 [sampler]
 walkers = 512
