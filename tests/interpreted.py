@@ -5,7 +5,7 @@ import sys
 import lanes
 import numpy as np
 
-from parvmc import operations, walk
+from parvmc import declarations, walk
 from parvmc.randoms import Purpose, streams
 from parvmc.samplers import metropolis
 from parvmc.states.product import TrialState
@@ -21,8 +21,8 @@ def short_walk():
             other, more = lanes.machine(system, seed=3, amplitude="full", hidden_values=(-1, 1))
             state, parameters = TrialState(state.factors + other.factors, state.space), parameters + more
         pack, space = state.pack(parameters), state.space
-        sampler = operations.sampler_pack(metropolis.Settings(), space, 1.0)
-        hamiltonian = operations.hamiltonian_pack(system, operations.Control(0.8, -0.3, 1.0))
+        sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, 1.0)
+        hamiltonian = declarations.hamiltonian_pack(system, declarations.Control(0.8, -0.3, 1.0))
         positions = np.stack([lanes.walkers(space, 4, seed) for seed in (1, 2)])
         randoms = streams(1, Purpose.WALKERS, range(2), 4)
         samples, series, sums = np.empty((2, 2, 1 + pack.count, 4)), np.empty((2, 2, 7)), np.zeros((2, 4))
@@ -30,7 +30,7 @@ def short_walk():
             accepted = [
                 walk.equilibrate(sampler, pack, positions, randoms, 2),
                 walk.sample(sampler, hamiltonian, pack, positions, randoms, 1, 3, samples),
-                walk.observe(sampler, hamiltonian, pack, positions, randoms, 1, series, sums),
+                lanes.observe(sampler, hamiltonian, pack, positions, randoms, 1, series, sums),
             ]
         values = {"positions": positions, "samples": samples, "series": series, "sums": sums, "accepted": accepted}
         found |= {f"{name} {key}": np.array(value) for key, value in values.items()}

@@ -3,8 +3,9 @@
 import numba
 import numpy as np
 
-from parvmc import operations
+from parvmc import declarations, operations, walk
 from parvmc.hamiltonians import trap
+from parvmc.observables.several import Nothing
 from parvmc.states import gaussian_rbm
 from parvmc.states.product import TrialState
 
@@ -34,7 +35,7 @@ def system(particles=2, dimensions=2, interaction="coulomb", **more):
 def machine(the_system, seed=1, spread=0.5, **more):
     """Return (TrialState, parameters) of one machine with random parameters, sigma included."""
     factor = gaussian_rbm.Settings(**{"hidden": 3, "initial_spread": spread} | more)
-    state = TrialState((factor,), operations.space(the_system))
+    state = TrialState((factor,), declarations.space(the_system))
     generator = np.random.default_rng(seed)
     parameters = state.initial(generator)
     sigma = parameters[0]["sigma"]
@@ -79,6 +80,22 @@ def move(state, positions, particle, dimensions, displacement, mask, ratios, log
 
 
 @numba.njit
+def _drifts(state, positions, particle, displacement, present, proposed):
+    work = operations.workspace(state, positions.shape[1])
+    operations.rebuild(state, work, positions)
+    operations.drift(state, work, positions, particle, present)
+    operations.ratio(state, work, positions, particle, displacement, np.ones(positions.shape[1]))
+    operations.trial_drift(state, work, positions, particle, displacement, proposed)
+
+
+def drifts(pack, positions, particle, displacement):
+    """Return d ln psi / dx of one particle, float64[3, lanes], where it is and where it is proposed to go."""
+    result = np.zeros((3, positions.shape[1])), np.zeros((3, positions.shape[1]))
+    _drifts(pack, positions, particle, displacement, *result)
+    return result
+
+
+@numba.njit
 def _out_and_back(state, positions, distance, times, logarithms, gradients, laplacian):
     lanes = positions.shape[1]
     work = operations.workspace(state, lanes)
@@ -101,17 +118,23 @@ def out_and_back(pack, positions, distance, times):
     return result
 
 
+def observe(sampler, hamiltonian, pack, positions, randoms, thinning, series, walker_sums):
+    """Call the entry kernel `observe` without an observable."""
+    none = np.empty((*series.shape[:2], 0))
+    return walk.observe(sampler, hamiltonian, pack, Nothing(), positions, randoms, thinning, series, walker_sums, none)
+
+
 @numba.njit
 def _local_energy(hamiltonian, state, positions, table):
     units, lanes = positions.shape
     work = operations.workspace(state, lanes)
     operations.rebuild(state, work, positions)
-    operations.local_energy(hamiltonian, state, work, positions, np.empty((units + 8, lanes)), table)
+    operations.local_energy(hamiltonian, state, work, positions, np.empty((units + 16, lanes)), table)
 
 
 def local_energy(the_system, pack, positions, control=None):
     """Return the table of `operations.local_energy`: estimator, local energy, kinetic, trap, interaction."""
-    hamiltonian = operations.hamiltonian_pack(the_system, control or operations.Control())
+    hamiltonian = declarations.hamiltonian_pack(the_system, control or declarations.Control())
     table = np.empty((5, positions.shape[1]))
     _local_energy(hamiltonian, pack, positions, table)
     return table

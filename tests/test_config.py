@@ -6,13 +6,15 @@ import random
 import re
 import tomllib
 from dataclasses import FrozenInstanceError, replace
+from typing import get_type_hints
 
 import pytest
 import tomli_w
 
-from parvmc import config
-from parvmc.config import Deck, DeckError, check_ranks, dumps, duration, extended, load, loads, resolved
+from parvmc.config import dumps, extended, load, loads, resolved
+from parvmc.deck import OBSERVABLES, OPTIMIZERS, SAMPLERS, STATES, SYSTEMS, Deck, check_ranks, duration
 from parvmc.optimizers import adam, reconfiguration
+from parvmc.schema import DeckError
 
 EXAMPLE = """
 title = "Two electrons in a circular quantum dot"
@@ -136,7 +138,12 @@ def test_the_text_names_every_key_in_the_order_of_the_deck():
     assert next(iter(table["optimizer"])) == "kind"
     assert table["optimizer"]["shift"] == 1e-3
     assert table["system"]["interaction"] == {"kind": "none"}
-    assert table["production"] == {"samples": 1_048_576, "control_variate": "auto", "equilibration": 500}
+    assert table["production"] == {
+        "samples": 1_048_576,
+        "control_variate": "auto",
+        "equilibration": 500,
+        "observables": [],
+    }
 
 
 def test_settings_travel_between_ranks_and_do_not_change():
@@ -167,7 +174,8 @@ WRONG = [
     ('optimizer.kind="adan"', "optimizer.kind", 'did you mean "adam"? Known kinds: "adam", "gradient"'),
     ("optimizer.kind=[]", "optimizer.kind", "cannot be []"),
     ("system.kind=true", "system.kind", 'cannot be true; give one of "trap"'),
-    ('system.interaction="coulomb"', "system.interaction", "cannot be 'coulomb'; give a table [system.interaction]"),
+    ("system.interaction=1", "system.interaction", "cannot be 1; give a table [system.interaction]"),
+    ('system.interaction="coulom"', "system.interaction.kind", 'did you mean "coulomb"?'),
     ('system=[{kind="trap"}]', "system", "give a table [system]"),
     ('state={kind="gaussian_rbm", hidden=2}', "state", "[[state]], in double brackets"),
     ("state=[]", "state", "[[state]], in double brackets"),
@@ -224,6 +232,11 @@ def test_all_that_is_wrong_is_told_at_once():
         loads(EXAMPLE, ["system.omega=-1", "seed=-1"])
     with pytest.raises(DeckError, match=r"and 80 more$"):
         loads(EXAMPLE, [f"x{number}=1" for number in range(100)])
+
+
+def test_a_kind_alone_is_a_table_with_nothing_else():
+    short = loads(EXAMPLE, ['system.interaction="none"', 'sampler="metropolis"'])
+    assert short == loads(EXAMPLE, ['system.interaction={kind="none"}', 'sampler={kind="metropolis"}'])
 
 
 def test_what_is_missing_is_told():
@@ -467,9 +480,9 @@ def test_any_broken_text_loads_or_is_rejected_and_nothing_else():
 
 
 def test_every_component_of_the_deck_has_words_for_every_key():
-    for known in (config.SYSTEMS, config.STATES, config.SAMPLERS, config.OPTIMIZERS):
+    for known in (SYSTEMS, STATES, SAMPLERS, OPTIMIZERS, OBSERVABLES):
         for kind, component in known.items():
             assert re.fullmatch("[a-z0-9_]+", kind)
             assert component.__doc__
-            for name, annotation in component.__annotations__.items():
+            for name, annotation in get_type_hints(component, include_extras=True).items():
                 assert name == "kind" or any(hasattr(note, "documentation") for note in annotation.__metadata__), name

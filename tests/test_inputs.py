@@ -10,6 +10,7 @@ from conftest import ROOT
 
 from parvmc import config
 from parvmc.__main__ import command_line
+from parvmc.deck import check_ranks, duration
 
 DECKS = sorted((ROOT / "inputs").glob("*.toml"))
 JOBS = sorted((ROOT / "jobs").glob("*.sbatch"))
@@ -64,10 +65,10 @@ def test_a_deck_runs(parvmc, deck):
 def test_the_decks_run_as_shipped_on_their_ranks():
     """64 ranks find a batch each in both decks for two electrons, and as many as several_nodes.sbatch starts in the
     larger."""
-    config.check_ranks(config.load(ROOT / "inputs/two_electrons.toml"), 64)
+    check_ranks(config.load(ROOT / "inputs/two_electrons.toml"), 64)
     text = (ROOT / "jobs/several_nodes.sbatch").read_text()
     nodes, tasks = (int(re.search(rf"^#SBATCH --{key}=(\d+)", text, re.M)[1]) for key in ("nodes", "ntasks-per-node"))
-    config.check_ranks(config.load(ROOT / given(text).deck), nodes * tasks)
+    check_ranks(config.load(ROOT / given(text).deck), nodes * tasks)
 
 
 @jobs
@@ -86,5 +87,5 @@ def test_a_job_script_starts_the_program_right(script):
     config.load(ROOT / options.deck)
     assert options.output.suffix == ".h5"
     assert options.resume
-    allowed = config.duration(re.search(r"^#SBATCH --time=(\S+)", text, re.MULTILINE)[1])
-    assert 0.5 * allowed < config.duration(options.time_limit) < allowed
+    allowed = duration(re.search(r"^#SBATCH --time=(\S+)", text, re.MULTILINE)[1])
+    assert 0.5 * allowed < duration(options.time_limit) < allowed

@@ -7,9 +7,10 @@ import numba
 import numpy as np
 import pytest
 
-from parvmc import operations, walk
+from parvmc import declarations, operations, walk
 from parvmc.randoms import Purpose, generator, streams, uniform
 from parvmc.samplers import metropolis
+from parvmc.states.product import TrialState
 
 BATCHES, LANES, SWEEPS, SNAPSHOTS = 32, 64, 20, 25
 
@@ -25,7 +26,7 @@ def z_scores(pack, own, factor, space, step=1.2):
     means, products = exact.moments(mixture)
     positions = generator(3, Purpose.WALKERS).standard_normal((BATCHES, space.units, LANES))
     randoms = streams(3, Purpose.PRODUCTION, range(BATCHES), LANES)
-    sampler = operations.sampler_pack(metropolis.Settings(), space, step)
+    sampler = declarations.sampler_pack(metropolis.Settings(), TrialState((factor,), space), [own], step)
     walk.equilibrate(sampler, pack, positions, randoms, 500)
     first, second = 0.0, 0.0
     for _ in range(SNAPSHOTS):
@@ -80,7 +81,7 @@ def sweep_once(sampler, state, positions, randoms):
     units, lanes = positions.shape
     work = operations.workspace(state, lanes)
     operations.rebuild(state, work, positions)
-    return operations.sweep(sampler, state, work, positions, randoms, np.empty((units + 8, lanes)))
+    return operations.sweep(sampler, state, work, positions, randoms, np.empty((units + 16, lanes)))
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (1, 1), (3, 3)])
@@ -89,7 +90,7 @@ def test_a_sweep_is_its_naive_twin(shape):
     system = lanes.system(*shape, "none")
     state, parameters = lanes.machine(system, hidden=2)
     factor, own, space = state.factors[0], parameters[0], state.space
-    sampler = operations.sampler_pack(metropolis.Settings(), space, 1.0)
+    sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, 1.0)
     positions = lanes.walkers(space)
     randoms = streams(5, Purpose.PRODUCTION, [0], lanes.LANES)[0]
     moves = 30 * space.particles

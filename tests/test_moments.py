@@ -5,7 +5,7 @@ import lanes
 import numpy as np
 import pytest
 
-from parvmc import operations, walk
+from parvmc import declarations, walk
 from parvmc.moments import moments
 from parvmc.parallel import World
 from parvmc.randoms import Purpose, generator, streams
@@ -17,8 +17,8 @@ BATCHES, LANES = 256, 128
 def sampled(system, state, parameters, measurements=4):
     """Return samples float64[batches, measurements, 1 + trained, lanes] of equilibrated walkers."""
     pack, space = state.pack(parameters), state.space
-    sampler = operations.sampler_pack(metropolis.Settings(), space, 1.2)
-    hamiltonian = operations.hamiltonian_pack(system, operations.Control())
+    sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, 1.2)
+    hamiltonian = declarations.hamiltonian_pack(system, declarations.Control())
     positions = generator(3, Purpose.WALKERS).standard_normal((BATCHES, space.units, LANES))
     randoms = streams(3, Purpose.OPTIMIZATION, range(BATCHES), LANES)
     walk.equilibrate(sampler, pack, positions, randoms, 300)

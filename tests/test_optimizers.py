@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from parvmc import operations
+from parvmc import declarations
 from parvmc.optimizers import adam, gradient, momentum, reconfiguration
 
 COUNT = 5
@@ -21,23 +21,23 @@ def made(seed=1):
 def test_gradient_and_momentum_steps():
     """-eta g, and the second step of momentum is mu v - eta g."""
     moments = made()
-    step, memory = operations.step(gradient.Settings(learning_rate=0.2), {}, moments, 0)
+    step, memory = declarations.step(gradient.Settings(learning_rate=0.2), {}, moments, 0)
     np.testing.assert_allclose(step, -0.2 * moments.gradient)
     settings = momentum.Settings(learning_rate=0.2, momentum=0.5)
-    memory = operations.start(settings, COUNT)
+    memory = declarations.start(settings, COUNT)
     for factor in (1.0, 1.5, 1.75):
-        step, memory = operations.step(settings, memory, moments, 0)
+        step, memory = declarations.step(settings, memory, moments, 0)
         np.testing.assert_allclose(step, -0.2 * factor * moments.gradient)
 
 
 def test_adam_steps():
     """The first step is eta sign(g); the third equals the algorithm written out in loops."""
     settings = adam.Settings(learning_rate=0.01)
-    memory = operations.start(settings, COUNT)
+    memory = declarations.start(settings, COUNT)
     first, second = [0.0] * COUNT, [0.0] * COUNT
     for iteration in range(3):
         moments = made(iteration)
-        step, memory = operations.step(settings, memory, moments, iteration)
+        step, memory = declarations.step(settings, memory, moments, iteration)
         for k, g in enumerate(moments.gradient):
             first[k] = 0.9 * first[k] + 0.1 * g
             second[k] = 0.999 * second[k] + 0.001 * g * g
@@ -51,7 +51,7 @@ def test_reconfiguration_solves_its_equation():
     """(S + shift diag S + floor) d = -eta g / 2 where the bound on the step does not bind."""
     moments = made()
     settings = reconfiguration.Settings(learning_rate=0.01, shift=0.1, floor=0.02, max_step=100.0)
-    step, _ = operations.step(settings, {}, moments, 0)
+    step, _ = declarations.step(settings, {}, moments, 0)
     matrix = moments.covariance + np.diag(0.1 * np.diag(moments.covariance) + 0.02)
     np.testing.assert_allclose(matrix @ step, -0.005 * moments.gradient, rtol=1e-12)
 
@@ -59,8 +59,8 @@ def test_reconfiguration_solves_its_equation():
 def test_reconfiguration_bounds_the_step_in_the_metric():
     """However large the force, sqrt(d A d) is at most max_step, and the direction stays."""
     moments = made()
-    free, _ = operations.step(reconfiguration.Settings(learning_rate=1.0, max_step=1e9), {}, moments, 0)
-    step, _ = operations.step(reconfiguration.Settings(learning_rate=1.0, max_step=0.1), {}, moments, 0)
+    free, _ = declarations.step(reconfiguration.Settings(learning_rate=1.0, max_step=1e9), {}, moments, 0)
+    step, _ = declarations.step(reconfiguration.Settings(learning_rate=1.0, max_step=0.1), {}, moments, 0)
     matrix = moments.covariance + np.diag(1e-3 * np.diag(moments.covariance) + 1e-4)
     assert np.sqrt(step @ matrix @ step) == pytest.approx(0.1, rel=1e-12)
     np.testing.assert_allclose(step / np.linalg.norm(step), free / np.linalg.norm(free), rtol=1e-12)
@@ -73,8 +73,8 @@ def test_reconfiguration_does_not_depend_on_the_parameters_scales():
     other = SimpleNamespace(
         gradient=moments.gradient * scales, covariance=moments.covariance * np.outer(scales, scales)
     )
-    step, _ = operations.step(reconfiguration.Settings(floor=0.0), {}, moments, 0)
-    scaled, _ = operations.step(reconfiguration.Settings(floor=0.0), {}, other, 0)
+    step, _ = declarations.step(reconfiguration.Settings(floor=0.0), {}, moments, 0)
+    scaled, _ = declarations.step(reconfiguration.Settings(floor=0.0), {}, other, 0)
     np.testing.assert_allclose(scaled * scales, step, rtol=1e-9)
 
 
@@ -83,7 +83,7 @@ def test_a_derivative_that_does_not_vary_stays():
     moments = made()
     moments.covariance[2] = moments.covariance[:, 2] = moments.gradient[2] = 0.0
     for floor in (0.0, 1e-4):
-        step, _ = operations.step(reconfiguration.Settings(floor=floor), {}, moments, 0)
+        step, _ = declarations.step(reconfiguration.Settings(floor=floor), {}, moments, 0)
         assert step[2] == 0.0
         assert np.isfinite(step).all()
         assert np.abs(step).max() > 0.0
@@ -97,8 +97,8 @@ def test_a_hidden_unit_that_has_died_out_takes_no_leap():
     moments.covariance[2] *= small
     moments.covariance[:, 2] *= small
     moments.gradient[2] *= 0.1 * small
-    leap, _ = operations.step(reconfiguration.Settings(floor=0.0, max_step=1e9), {}, moments, 0)
-    step, _ = operations.step(reconfiguration.Settings(max_step=1e9), {}, moments, 0)
+    leap, _ = declarations.step(reconfiguration.Settings(floor=0.0, max_step=1e9), {}, moments, 0)
+    step, _ = declarations.step(reconfiguration.Settings(max_step=1e9), {}, moments, 0)
     assert abs(leap[2]) > 100.0
     assert abs(step[2]) < 1e-3
 
@@ -118,9 +118,9 @@ def test_all_reach_the_minimum_of_a_quadratic(settings):
     generator = np.random.default_rng(4)
     basis = np.linalg.qr(generator.standard_normal((COUNT, COUNT)))[0]
     hessian = basis @ np.diag(np.linspace(0.2, 2.0, COUNT)) @ basis.T
-    vector, memory = np.ones(COUNT), operations.start(settings, COUNT)
+    vector, memory = np.ones(COUNT), declarations.start(settings, COUNT)
     for iteration in range(400):
         moments = SimpleNamespace(gradient=hessian @ vector, covariance=hessian + 0.1 * np.eye(COUNT))
-        step, memory = operations.step(settings, memory, moments, iteration)
+        step, memory = declarations.step(settings, memory, moments, iteration)
         vector = vector + step
     assert np.linalg.norm(vector) < 1e-3

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import TWO_ELECTRONS
 
-from parvmc import config, operations, record, results, stages, walk
+from parvmc import config, declarations, record, results, stages, walk
 from parvmc.parallel import World
 from parvmc.randoms import Purpose, generator, streams
 from parvmc.samplers import metropolis
@@ -106,15 +106,17 @@ def test_control_variate_leaves_the_mean_and_takes_the_variance():
     optimum = exact.OPTIMUM_SQRT_H2
     own = {name: np.array(optimum[name], float) for name in ("a", "b", "w")} | {"sigma": np.full(4, optimum["sigma"])}
     system = lanes.system(2, 2)
-    state = TrialState((gaussian_rbm.Settings(hidden=2),), operations.space(system))
-    sampler = operations.sampler_pack(metropolis.Settings(), state.space, 1.2)
-    hamiltonian = operations.hamiltonian_pack(system, operations.Control(1.0, *operations.poles(system, state.cusp)))
+    state = TrialState((gaussian_rbm.Settings(hidden=2),), declarations.space(system))
+    sampler = declarations.sampler_pack(metropolis.Settings(), state, [own], 1.2)
+    hamiltonian = declarations.hamiltonian_pack(
+        system, declarations.Control(1.0, *declarations.poles(system, state.cusp([own])))
+    )
     positions = generator(3, Purpose.WALKERS).standard_normal((128, 4, 128))
     randoms = streams(3, Purpose.PRODUCTION, range(128), 128)
     pack = state.pack([own])
     walk.equilibrate(sampler, pack, positions, randoms, 300)
     series = np.empty((128, 100, 7))
-    walk.observe(sampler, hamiltonian, pack, positions, randoms, 4, series, np.zeros((128, 128)))
+    lanes.observe(sampler, hamiltonian, pack, positions, randoms, 4, series, np.zeros((128, 128)))
     means = series.mean(axis=1)
     errors = means.std(axis=0, ddof=1) / math.sqrt(128)
     expected = [optimum["energy"]] * 2 + [optimum[name] for name in ("kinetic", "trap", "interaction")]
@@ -128,7 +130,7 @@ def test_control_variate_leaves_the_mean_and_takes_the_variance():
     differences, snapshot = np.zeros(128), np.empty((128, 1, 7))
     for _ in range(80):
         walk.equilibrate(sampler, other, positions, randoms, 20)
-        walk.observe(sampler, hamiltonian, pack, positions, randoms, 0, snapshot, np.zeros((128, 128)))
+        lanes.observe(sampler, hamiltonian, pack, positions, randoms, 0, snapshot, np.zeros((128, 128)))
         differences += (snapshot[:, 0, 0] - snapshot[:, 0, 1]) / 80
     assert abs(differences.mean()) > 6.0 * differences.std(ddof=1) / math.sqrt(128)
 

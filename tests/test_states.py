@@ -7,7 +7,7 @@ import naive
 import numpy as np
 import pytest
 
-from parvmc import operations
+from parvmc import declarations
 from parvmc.states import gaussian_rbm
 from parvmc.states.product import TrialState
 
@@ -20,7 +20,7 @@ def product(the_system):
         gaussian_rbm.Settings(**{"hidden": 2, "initial_spread": 0.4} | more)
         for more in ({}, {"hidden_values": (-1, 1), "train": ("hidden_bias",)}, {"amplitude": "full"})
     )
-    state = TrialState(factors, operations.space(the_system))
+    state = TrialState(factors, declarations.space(the_system))
     return state, state.initial(np.random.default_rng(5))
 
 
@@ -102,6 +102,20 @@ def test_ratio_is_the_difference_of_logarithms(build, system):
     np.testing.assert_allclose(laplacian, rebuilt[2], rtol=1e-11, atol=1e-12)
 
 
+def test_drift_is_the_gradient_of_one_particle(build, system):
+    """Where it is, and where a move proposes to put it, for every particle."""
+    state, parameters = build(system)
+    pack, dimensions = state.pack(parameters), state.space.dimensions
+    positions, displacement = lanes.walkers(state.space), np.zeros((3, lanes.LANES))
+    displacement[:dimensions] = np.random.default_rng(3).standard_normal((dimensions, lanes.LANES))
+    for particle in range(state.space.particles):
+        rows = slice(particle * dimensions, (particle + 1) * dimensions)
+        moved = positions.copy()
+        moved[rows] += displacement[:dimensions]
+        for found, where in zip(lanes.drifts(pack, positions, particle, displacement), (positions, moved), strict=True):
+            np.testing.assert_allclose(found[:dimensions], lanes.evaluate(pack, where)[1][rows], rtol=1e-11, atol=1e-12)
+
+
 def test_coordinates_and_parameters_are_inverse(build, system):
     """A vector put into the parameters comes out again, and what is not trained stays."""
     state, parameters = build(system)
@@ -172,7 +186,7 @@ def test_nothing_is_lost_near_saturation(theta, hidden):
     stuck."""
     system = lanes.system(1, 1, "none")
     factor = gaussian_rbm.Settings(hidden=hidden, hidden_values=(-1, 1), sigma=1.0)
-    state = TrialState((factor,), operations.space(system))
+    state = TrialState((factor,), declarations.space(system))
     signs = np.where(np.arange(hidden) % 2, -1.0, 1.0)
     own = {"a": np.zeros(1), "b": np.zeros(hidden), "w": theta * signs[np.newaxis], "sigma": np.ones(1)}
     pack = state.pack([own])
@@ -190,7 +204,7 @@ def test_a_walker_past_the_range_is_reported():
     system = lanes.system(1, 1, "none")
     for hidden, theta, sound in ((4, 170.0, True), (4, 200.0, False), (1, 550.0, True), (1, 700.0, False)):
         factor = gaussian_rbm.Settings(hidden=hidden, sigma=1.0)
-        state = TrialState((factor,), operations.space(system))
+        state = TrialState((factor,), declarations.space(system))
         own = {"a": np.zeros(1), "b": np.full(hidden, theta), "w": np.ones((1, hidden)), "sigma": np.ones(1)}
         energies = lanes.local_energy(system, state.pack([own]), np.zeros((1, 4)))
         assert math.isfinite(energies[1, 0]) is sound

@@ -5,7 +5,7 @@ import naive
 import numpy as np
 import pytest
 
-from parvmc import operations
+from parvmc import declarations
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -55,7 +55,7 @@ def test_control_variate_is_its_naive_twin(shape):
     state, parameters = lanes.machine(system)
     pack, positions = state.pack(parameters), lanes.walkers(state.space)
     plain = lanes.local_energy(system, pack, positions)
-    control = operations.Control(beta=0.7, kinetic=-0.4, interaction=1.0)
+    control = declarations.Control(beta=0.7, kinetic=-0.4, interaction=1.0)
     table = lanes.local_energy(system, pack, positions, control)
     np.testing.assert_allclose(table[1], plain[1], rtol=1e-14)
     for lane in range(3):
@@ -75,8 +75,8 @@ def test_estimator_is_bounded_at_coalescence(dimensions):
     positions[:] = np.random.default_rng(4).standard_normal((2 * dimensions, 1))
     positions[dimensions:] = positions[:dimensions]
     positions[dimensions] += 10.0 ** -np.arange(1, 13)
-    kinetic, interaction = operations.poles(system, state.cusp)
-    control = operations.Control(1.0, kinetic, interaction)
+    kinetic, interaction = declarations.poles(system, state.cusp(parameters))
+    control = declarations.Control(1.0, kinetic, interaction)
     table = lanes.local_energy(system, state.pack(parameters), positions, control)
     assert table[1, -1] > 1e11
     assert np.abs(table[0]).max() < 100.0
@@ -84,8 +84,8 @@ def test_estimator_is_bounded_at_coalescence(dimensions):
 
 def test_poles_belong_to_the_system():
     """kappa_T = -(D - 1) c and kappa_V = lambda; nothing in one dimension, for one particle, or without interaction."""
-    assert operations.poles(lanes.system(2, 2), 0.25) == (-0.25, 1.0)
-    assert operations.poles(lanes.system(2, 3), 0.25) == (-0.5, 1.0)
-    assert operations.poles(lanes.system(1, 2), 0.0) == (0.0, 0.0)
-    assert operations.poles(lanes.system(2, 1, "none"), 0.0) == (0.0, 0.0)
-    assert operations.poles(lanes.system(2, 2, "none"), 0.0) == (0.0, 0.0)
+    assert declarations.poles(lanes.system(2, 2), 0.25) == (-0.25, 1.0)
+    assert declarations.poles(lanes.system(2, 3), 0.25) == (-0.5, 1.0)
+    assert declarations.poles(lanes.system(1, 2), 0.0) == (0.0, 0.0)
+    assert declarations.poles(lanes.system(2, 1, "none"), 0.0) == (0.0, 0.0)
+    assert declarations.poles(lanes.system(2, 2, "none"), 0.0) == (0.0, 0.0)

@@ -104,13 +104,15 @@ def _prepare(world, arguments, held):
     from parvmc import archive, config
     from parvmc import job as jobs
     from parvmc.clock import Clock
+    from parvmc.deck import check_ranks, duration
     from parvmc.progress import Progress
+    from parvmc.schema import DeckError
 
     progress = Progress(speaks=True, quiet=options.quiet)
     try:
         limit = None if options.time_limit is None else _time_limit(options.time_limit)
         deck, original = jobs.read_deck(options)
-        config.check_ranks(deck, world.size)
+        check_ranks(deck, world.size)
         if options.check:
             from parvmc.estimate import estimate
 
@@ -120,8 +122,8 @@ def _prepare(world, arguments, held):
         if options.output is None:
             options.output = Path(options.deck.stem + ".h5")
         job = jobs.prepare(deck, original, options, held, progress)
-        clock = Clock(limit, config.duration(deck.output.checkpoint_interval), STARTED)
-    except (config.DeckError, jobs.Refused, archive.Locked) as error:
+        clock = Clock(limit, duration(deck.output.checkpoint_interval), STARTED)
+    except (DeckError, jobs.Refused, archive.Locked) as error:
         print(f"parvmc: {error}", file=sys.stderr)
         raise SystemExit(WRONG) from None
     except (archive.Damaged, OSError) as error:
@@ -133,7 +135,7 @@ def _prepare(world, arguments, held):
 
 
 def _time_limit(text):
-    from parvmc.config import duration
+    from parvmc.deck import duration
     from parvmc.job import Refused
 
     try:

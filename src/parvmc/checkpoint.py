@@ -27,6 +27,7 @@ def save(simulation, job):
         "optimized_randoms": simulation.optimized_randoms,
         "walker_sums": simulation.walker_sums,
         **simulation.series.stored(),
+        **{f"observed_{name}": values for name, values in simulation.observed.stored().items()},
     }
     batched = {
         name: ((simulation.batches, *values.shape[1:]), values.dtype, world.blocks(values))
@@ -39,12 +40,14 @@ def save(simulation, job):
         return
     counters = {name: getattr(simulation, name) for name in COUNTERS} | {
         "per_row": simulation.series.per_row,
+        "observed_per_row": simulation.observed.per_row,
         "steps": simulation.series.steps,
         "provenance": simulation.provenance,
     }
     common = {
         "vector": simulation.vector,
         "center": simulation.center,
+        "extent": simulation.extent,
         "window": simulation.window,
         **{f"memory/{name}": values for name, values in simulation.memory.items()},
         **{f"history/{name}": np.array(values, np.float64) for name, values in simulation.history.items()},
@@ -68,7 +71,7 @@ def restore(simulation, checkpoint):
     simulation.earlier_core_seconds = simulation.core_seconds
     simulation.provenance = counters["provenance"] + simulation.provenance
     simulation.vector, simulation.center = common["vector"], common["center"]
-    simulation.window = common["window"]
+    simulation.window, simulation.extent = common["window"], common["extent"]
     for name, values in common.items():
         kind, _, rest = name.partition("/")
         if kind == "memory":
@@ -87,6 +90,7 @@ def restore(simulation, checkpoint):
     simulation.optimized_randoms = share("optimized_randoms")
     simulation.walker_sums = share("walker_sums")
     simulation.series.restore(share("series"), share("pending"), counters["per_row"])
+    simulation.observed.restore(share("observed_series"), share("observed_pending"), counters["observed_per_row"])
     if simulation.frozen and simulation.iteration < simulation.deck.optimizer.iterations:
         simulation.thaw()
     simulation.trim_window()

@@ -1,8 +1,6 @@
-"""The deck: TOML text -> frozen settings, all that is wrong with it told at once, before anything is compiled.
+"""Reading a deck: TOML text -> frozen settings, all that is wrong with it told at once, before anything is compiled.
 
-Each table of the deck is a settings class: its annotations say what is allowed and what it means, its defaults fill in
-what is left out. What they mean for a table is in schema.py; here are the deck as a whole, what single values cannot
-show, and the ways between text and settings.
+The sections of a deck and what goes together are in deck.py; here are the ways between text and settings.
 """
 
 import glob
@@ -11,130 +9,12 @@ import re
 import tomllib
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt, doc
-
-from parvmc import hamiltonians, optimizers, samplers, states
-from parvmc.dispatch import Kinds, discover, settings
-from parvmc.operations import problems, space
+from parvmc.deck import LEAST_STEPS, SAMPLES, Deck, deck_problems
 from parvmc.schema import DeckError, Reader, dotted, nearest, shown
 
-SYSTEMS, STATES, SAMPLERS, OPTIMIZERS = map(discover, (hamiltonians, states, samplers, optimizers))
-SAMPLES = 1_048_576  # of production, where the deck asks for nothing else
-LEAST_STEPS = 16  # measurements of all walkers, fewer leave blocking nothing to work on
 FREE = {"title", "output.checkpoint_interval", "production.target_error"}  # a resumed run may change them
 GROWING = {"optimizer.iterations", "production.samples", "production.max_samples"}  # a resumed run may raise them
-
-
-@settings
-class Production:
-    """[production]: what is measured once the parameters are frozen. A step measures all walkers once."""
-
-    samples: Annotated[
-        Annotated[int, Ge(1)] | None, doc(f"samples over all ranks, rounded up to whole steps; default: {SAMPLES}")
-    ] = None
-    target_error: Annotated[
-        Annotated[float, Gt(0)] | None, doc("measure until the energy's error is this small, instead of samples")
-    ] = None
-    max_samples: Annotated[
-        Annotated[int, Ge(1)] | None, doc(f"bound on the samples with target_error; default: {64 * SAMPLES}")
-    ] = None
-    control_variate: Annotated[
-        Literal["auto", "off"], doc('"auto": on where a part of the energy has a pole at r = 0')
-    ] = "auto"
-    equilibration: Annotated[
-        Annotated[int, Ge(0)] | None, doc("sweeps before the first measurement; default: the sampler's")
-    ] = None
-
-
-@settings
-class Output:
-    """[output]: what is written when."""
-
-    checkpoint_interval: Annotated[
-        str, doc('time between checkpoints: "30 s", "10 min", "1 h 30 min", "1:30:00"; a bare "90" is in seconds')
-    ] = "10 min"
-
-
-@settings
-class Deck:
-    """The whole deck; each component is the settings class of its kind."""
-
-    title: Annotated[str, doc("title of the run")] = ""
-    seed: Annotated[int, Ge(0), Lt(2**64), doc("seed of all random streams")] = 0
-    system: Annotated[object, Kinds(SYSTEMS), doc("the Hamiltonian")]
-    state: Annotated[tuple, Kinds(STATES, many=True), doc("the factors of the trial state")]
-    sampler: Annotated[object, Kinds(SAMPLERS), doc("how walkers move")] = SAMPLERS["metropolis"]()
-    optimizer: Annotated[object, Kinds(OPTIMIZERS), doc("how parameters change")] = OPTIMIZERS["reconfiguration"]()
-    production: Annotated[Production, doc("what is measured at the end")] = Production()
-    output: Annotated[Output, doc("what is written when")] = Output()
-
-
-# --- what single values cannot show ----------------------------------------------------------------------------------
-
-
-def duration(text):
-    """Return the seconds in a text, "30 s", "1.5 h" or "1 d 2 h 30 min"; a bare number is in seconds.
-
-    With colons it is read as SLURM does: "10:00" (minutes), "1:30:00", "2-12:00:00", "2-12" (days and hours).
-    """
-    text = text.strip().lower()
-    units = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
-        return float(text)
-    clock = re.fullmatch(r"(?:([0-9]{1,5})-)?([0-9]{1,9})(?::([0-5]?[0-9]))?(?::([0-5]?[0-9]))?", text)
-    if clock:
-        days, *parts = clock.groups()
-        parts = [float(part) for part in parts if part is not None]
-        if days is None:
-            parts = [0.0] * (3 - len(parts)) + parts
-        scale = (3600.0, 60.0, 1.0)
-        return 86400.0 * float(days or 0) + sum(a * b for a, b in zip(parts, scale, strict=False))
-    unit = "d|days?|h|hours?|m|min|minutes?|s|sec|seconds?"
-    if re.fullmatch(rf"([0-9]{{1,9}}(\.[0-9]*)?\s*({unit})(\s+|(?=[0-9])|$))+", text):
-        return sum(float(n) * units[u] for n, u in re.findall(r"([0-9.]+)\s*([a-z])", text))
-    raise ValueError(
-        f'{shown(text)} is no duration; write "30 s", "10 min", "1 h 30 min", "1:30:00" or a number of seconds'
-    )
-
-
-def _multiple(value, unit, name):
-    """Return why a count is wrong that is no multiple of another, with its neighbours that are."""
-    below = value // unit * unit
-    neighbours = f"the nearest are {below} and {below + unit}" if below else f"the nearest is {unit}"
-    return f"{value} is not a multiple of {name} = {unit}; {neighbours}"
-
-
-def _problems(deck):
-    """Return the components' own reasons why they cannot work, and the counts and keys that do not go together."""
-    parts = {"system": deck.system, "sampler": deck.sampler, "optimizer": deck.optimizer}
-    parts |= {f"state.{index}": factor for index, factor in enumerate(deck.state)}
-    region, production = space(deck.system), deck.production
-    found = [
-        (f"{path}.{key}" if key else path, text) for path, part in parts.items() for key, text in problems(part, region)
-    ]
-    walkers, lanes, samples = deck.sampler.walkers, deck.sampler.lanes, deck.optimizer.samples
-    if walkers % lanes:
-        found.append(("sampler.walkers", _multiple(walkers, lanes, "sampler.lanes")))
-    if samples is not None and samples % walkers:
-        found.append(("optimizer.samples", _multiple(samples, walkers, "sampler.walkers")))
-    if production.samples and production.target_error:
-        found.append(("production.samples", "cannot go with target_error; bound such a run with max_samples"))
-    if production.max_samples and not production.target_error:
-        found.append(("production.max_samples", "goes with target_error only; a fixed number is production.samples"))
-    least = LEAST_STEPS * walkers
-    for name in ("samples", "max_samples"):
-        if (getattr(production, name) or least) < least:
-            reason = (
-                f"is too few: {LEAST_STEPS} steps of {walkers} walkers are {least}; give that or more, or fewer walkers"
-            )
-            found.append((f"production.{name}", f"{getattr(production, name)} {reason}"))
-    try:
-        duration(deck.output.checkpoint_interval)
-    except ValueError as error:
-        found.append(("output.checkpoint_interval", str(error)))
-    return found
 
 
 def _located(deck, folder, strict):
@@ -149,21 +29,6 @@ def _located(deck, folder, strict):
             found.append((f"state.{index}.initial", reason))
         state.append(replace(factor, initial=path) if path else factor)
     return replace(deck, state=tuple(state)), found
-
-
-def check_ranks(deck, ranks):
-    """Raise DeckError if there are more ranks than batches of walkers to share out."""
-    walkers, lanes = deck.sampler.walkers, deck.sampler.lanes
-    batches = walkers // lanes
-    if ranks > batches:
-        narrow = [lanes >> k for k in range(64) if lanes % (1 << k) == 0 and lanes >> k >= 8 and batches << k >= ranks]
-        change = f"start at most {batches}, or raise sampler.walkers to {ranks * lanes}"
-        change += f", or lower sampler.lanes to {narrow[0]}" if narrow else ""
-        reason = f"{ranks} ranks for {batches} batches ({walkers} walkers in batches of {lanes} lanes)"
-        raise DeckError([("sampler.walkers", f"{reason}, but each rank needs one; {change}")])
-
-
-# --- from text to settings and back ----------------------------------------------------------------------------------
 
 
 def _override(table, text):
@@ -212,7 +77,7 @@ def loads(text, overrides=(), folder="", strict=True):
     for override in overrides:
         _override(table, override)
     deck, missing = _located(Reader(Deck).read(table), folder, strict)
-    if found := _problems(deck) + missing:
+    if found := deck_problems(deck) + missing:
         raise DeckError(found)
     return deck
 

@@ -2,7 +2,7 @@
 
 import math
 
-from parvmc import operations, walk
+from parvmc import declarations, walk
 from parvmc.series import MOST_ROWS
 from parvmc.starting import starting_parameters
 from parvmc.states.product import TrialState
@@ -13,7 +13,7 @@ PER_MOVE, PER_HIDDEN_UNIT, PER_PAIR = 6.0, 1.8, 4.0
 
 def estimate(deck, ranks):
     """Return lines of TOML comments: trained parameters, memory per rank, moves, and core time to a factor of two."""
-    space, sampler, optimizer = operations.space(deck.system), deck.sampler, deck.optimizer
+    space, sampler, optimizer = declarations.space(deck.system), deck.sampler, deck.optimizer
     state = TrialState(deck.state, space)
     parameters = starting_parameters(deck)
     trained = state.coordinates(parameters).size
@@ -21,7 +21,7 @@ def estimate(deck, ranks):
 
     batches = sampler.walkers // sampler.lanes
     local = -(-batches // ranks) * sampler.lanes
-    columns = len(walk.MOMENTS) + len(operations.components(deck.system))
+    columns = len(walk.MOMENTS) + len(declarations.components(deck.system))
     steps = -(-(deck.production.samples or deck.production.max_samples) // sampler.walkers)
     rows = min(steps, MOST_ROWS)
     walkers = local * 8 * 3 * (space.units + 4)

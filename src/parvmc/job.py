@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass, field, replace
 
 from parvmc import archive, config, results
+from parvmc.deck import Deck
 from parvmc.starting import starting_parameters
 
 
@@ -22,7 +23,7 @@ class Job:
     rank 0 the checkpoint and the JSON-lines file, elsewhere None; provenance: this start's row.
     """
 
-    deck: config.Deck
+    deck: Deck
     deck_text: str
     original: str
     files: archive.Files

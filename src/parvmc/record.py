@@ -4,7 +4,11 @@ import numpy as np
 
 from parvmc import statistics
 from parvmc.archive import Dataset
-from parvmc.operations import parameter_notes, reference_energy, virial_weights
+from parvmc.declarations import (
+    parameter_notes,
+    reference_energy,
+    virial_weights,
+)
 
 SCHEMA_VERSION = 1
 EXACT = 1e-13

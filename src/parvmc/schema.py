@@ -191,21 +191,23 @@ class Reader:
     def _field(self, annotation, default, value, path):
         kinds, table = _find(annotation, Kinds), _table(annotation)
         if kinds and kinds.many:
-            return self._list(annotation, kinds, value, path)
+            return self._list(annotation, kinds, default, value, path)
         if kinds:
             return self._component(annotation, kinds, default, value, path)
         if table and isinstance(value, dict):
             return self._build(table, value, path)
         return self._reject(annotation, value, path) if table else self._leaf(annotation, value, path)
 
-    def _list(self, annotation, kinds, value, path):
-        if isinstance(value, list) and value:
+    def _list(self, annotation, kinds, default, value, path):
+        if isinstance(value, list) and (value or default is not MISSING):
             return tuple(
                 self._component(annotation, kinds, MISSING, part, f"{path}.{index}") for index, part in enumerate(value)
             )
         return self._reject(annotation, value, path)
 
     def _component(self, annotation, kinds, default, value, path):
+        if isinstance(value, str):  # short for a table with nothing but its kind
+            value = {"kind": value}
         if not isinstance(value, dict):
             return self._reject(annotation, value, path)
         kind = value.get("kind", getattr(default, "kind", None))

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from parvmc import operations, walk
+from parvmc import declarations, walk
+from parvmc.observables.several import Observables
 from parvmc.randoms import Purpose, generator, streams
 from parvmc.series import Series
 from parvmc.states.product import TrialState
@@ -14,6 +15,8 @@ HISTORY = ("energy", "energy_error", "variance", "acceptance", "gradient_norm", 
 
 STEPS_PER_CALL = 64
 MOVES_PER_CALL = 4_000_000
+OBSERVED_ROWS = 64  # of a batch, enough for blocking: each bin of each observable has a series of its own
+OBSERVED_PER_CALL = 65_536  # numbers that a batch's observables may fill between two places for a checkpoint
 
 
 class NotFinite(Exception):
@@ -33,17 +36,18 @@ class Simulation:
     def __init__(self, deck, world, parameters):
         """Place the walkers of this rank's batches; parameters: a dict of arrays for each factor of the trial state."""
         self.deck, self.world = deck, world
-        self.space = operations.space(deck.system)
+        self.space = declarations.space(deck.system)
         self.state = TrialState(deck.state, self.space)
-        self.components = operations.components(deck.system)
+        self.components = declarations.components(deck.system)
         self.columns = (*walk.MOMENTS, *self.components)
+        self.observables = Observables(deck.production.observables, self.space)
         self.lanes = deck.sampler.lanes
         self.batches = deck.sampler.walkers // self.lanes
         self.share = world.share(self.batches)
 
         self.parameters = parameters
         self.vector = self.state.coordinates(parameters)
-        self.memory = operations.start(deck.optimizer, self.vector.size)
+        self.memory = declarations.start(deck.optimizer, self.vector.size)
         self.center = np.zeros(1 + self.vector.size)
         self.window = np.empty((0, self.vector.size))
         self.history = {name: [] for name in HISTORY}
@@ -51,7 +55,7 @@ class Simulation:
 
         self.positions = self._initial_positions()
         self.randoms = self._streams(Purpose.OPTIMIZATION)
-        self.step_length = self._first_step()
+        self.step_length = declarations.first_step(deck.sampler, self.space)
         self.optimized_positions, self.optimized_randoms = self.positions, self.randoms
         self.optimized_step = self.step_length
         self.frozen = False
@@ -67,6 +71,8 @@ class Simulation:
         self.settled = self.accepted = 0
         self.beta = math.sqrt(max(self.space.omega))
         self.series = Series(len(self.share), len(self.columns))
+        self.observed = Series(len(self.share), self.observables.size, OBSERVED_ROWS)
+        self.extent = np.ones(self.space.dimensions)
         self.walker_sums = np.zeros((len(self.share), self.lanes))
 
     def _initial_positions(self):
@@ -81,11 +87,6 @@ class Simulation:
     def _streams(self, purpose):
         return streams(self.deck.seed, purpose, self.share, self.lanes)
 
-    def _first_step(self):
-        """Return the deck's step, or a length of the order of the trap's to begin tuning with."""
-        step = self.deck.sampler.step
-        return 1.0 / math.sqrt(max(self.space.omega)) if step == "auto" else step
-
     # --- packs
 
     @property
@@ -95,18 +96,24 @@ class Simulation:
 
     def sampler_pack(self):
         """Return the sampler's pack at the present step."""
-        return operations.sampler_pack(self.deck.sampler, self.space, self.step_length)
+        return declarations.sampler_pack(self.deck.sampler, self.state, self.current_parameters, self.step_length)
 
     def state_pack(self):
         """Return the trial state's pack at the present parameters."""
         return self.state.pack(self.current_parameters)
 
+    def observables_pack(self):
+        """Return the pack of all observables."""
+        return self.observables.pack(self.extent)
+
     def hamiltonian_pack(self, beta=None):
         """Return the Hamiltonian's pack; beta: of the control variate, None leaves the components as they are."""
-        control = operations.Control()
+        control = declarations.Control()
         if beta is not None and self.deck.production.control_variate != "off":
-            control = operations.Control(beta, *operations.poles(self.deck.system, self.state.cusp))
-        return operations.hamiltonian_pack(self.deck.system, control)
+            control = declarations.Control(
+                beta, *declarations.poles(self.deck.system, self.state.cusp(self.current_parameters))
+            )
+        return declarations.hamiltonian_pack(self.deck.system, control)
 
     # --- sizes
 
@@ -114,7 +121,8 @@ class Simulation:
     def steps_per_call(self):
         """Production steps between places where a checkpoint may fall: a power of two that the deck alone decides."""
         moves = self.deck.sampler.walkers * self.space.particles * self.deck.sampler.thinning
-        return 2 ** int(math.log2(min(max(MOVES_PER_CALL // moves, 1), STEPS_PER_CALL)))
+        most = min(MOVES_PER_CALL // moves, OBSERVED_PER_CALL // max(self.observables.size, 1), STEPS_PER_CALL)
+        return 2 ** int(math.log2(max(most, 1)))
 
     def moves_per_batch(self, measurements):
         """Return how many single-particle moves a batch proposes for a number of measurements."""

@@ -9,12 +9,14 @@ import time
 
 import numpy as np
 
-from parvmc import operations, statistics, walk
+from parvmc import declarations, statistics, walk
 from parvmc.moments import moments
+from parvmc.observables.several import Nothing
 from parvmc.simulation import NotFinite
 
 TUNING_SWEEPS = 20
 FIRST_LOOK = 1024
+EXTENT = 1.25  # times the farthest of the walkers as they are when production begins
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Candidates of the control variate's beta, in units of the root of the largest trap frequency."""
 
@@ -24,13 +26,24 @@ def compile_kernels(simulation):
     lanes, rows = simulation.lanes, len(simulation.columns)
     positions, randoms = simulation.positions[:1].copy(), simulation.randoms[:1].copy()
     sampler, hamiltonian, state = simulation.sampler_pack(), simulation.hamiltonian_pack(), simulation.state_pack()
-    components = len(simulation.components)
+    observables, components = simulation.observables_pack(), len(simulation.components)
 
     def call():
         walk.equilibrate(sampler, state, positions, randoms, 0)
         samples = np.empty((1, 0, 1 + state.count, lanes))
         walk.sample(sampler, hamiltonian, state, positions, randoms, 0, components, samples)
-        walk.observe(sampler, hamiltonian, state, positions, randoms, 0, np.empty((1, 0, rows)), np.empty((1, lanes)))
+        walk.observe(
+            sampler,
+            hamiltonian,
+            state,
+            observables,
+            positions,
+            randoms,
+            0,
+            np.empty((1, 0, rows)),
+            np.empty((1, lanes)),
+            np.empty((1, 0, observables.size)),
+        )
 
     simulation.world.one_per_node_first(call)
 
@@ -42,10 +55,11 @@ def _walk(simulation, done, sweeps):
         simulation.sampler_pack(), simulation.state_pack(), simulation.positions, simulation.randoms, count
     )
     accepted = simulation.world.count(accepted)
-    settings = simulation.deck.sampler
-    if settings.step == "auto" and done + count <= (sweeps + 1) // 2:
-        rate = accepted / (count * settings.walkers * simulation.space.particles)
-        simulation.step_length *= math.exp(2.0 * (rate - settings.acceptance))
+    sampler = simulation.deck.sampler
+    target = declarations.target_acceptance(sampler)
+    if target is not None and done + count <= (sweeps + 1) // 2:
+        rate = accepted / (count * sampler.walkers * simulation.space.particles)
+        simulation.step_length *= math.exp(2.0 * (rate - target))
     return count
 
 
@@ -60,7 +74,7 @@ def equilibrate(simulation):
 def optimize(simulation):
     """Sample, sum energies and gradients over the ranks, and step, once per iteration."""
     deck, world = simulation.deck, simulation.world
-    with_covariance = operations.needs_covariance(deck.optimizer)
+    with_covariance = declarations.needs_covariance(deck.optimizer)
     samples = np.empty((len(simulation.share), simulation.measurements, 1 + simulation.vector.size, simulation.lanes))
     moves = simulation.batches * simulation.moves_per_batch(simulation.measurements)
     while simulation.iteration < deck.optimizer.iterations:
@@ -106,7 +120,7 @@ def _step(simulation, sums):
     """Solve on rank 0 and broadcast, so that all ranks see the same bits."""
     result = None
     if simulation.world.is_root:
-        result = operations.step(simulation.deck.optimizer, simulation.memory, sums, simulation.iteration)
+        result = declarations.step(simulation.deck.optimizer, simulation.memory, sums, simulation.iteration)
     return simulation.world.broadcast(result)
 
 
@@ -143,11 +157,13 @@ def _best_beta(simulation):
             simulation.sampler_pack(),
             simulation.hamiltonian_pack(beta),
             simulation.state_pack(),
+            Nothing(),
             simulation.positions,
             simulation.randoms,
             0,
             series,
             np.zeros_like(simulation.walker_sums),
+            np.empty((len(simulation.share), 1, 0)),
         )
         means = simulation.world.sum(series[:, 0], simulation.batches) / simulation.batches
         variances[beta] = means[3] - means[0] ** 2
@@ -162,6 +178,8 @@ def produce(simulation):
     """
     deck = simulation.deck
     goal = -(-(deck.production.samples or deck.production.max_samples) // deck.sampler.walkers)
+    if simulation.series.steps == 0:
+        simulation.extent = _extent(simulation)
     while True:
         left = goal - simulation.series.steps
         reached = _target_reached(simulation)
@@ -173,20 +191,29 @@ def produce(simulation):
             return
 
 
+def _extent(simulation):
+    """Return how far from the origin observables must look along each axis, float64[dimensions], with room to spare."""
+    reach = np.abs(simulation.positions).max(axis=(0, 2), initial=0.0).reshape(-1, simulation.space.dimensions)
+    return EXTENT * simulation.world.largest(reach.max(axis=0))
+
+
 def _observe(simulation, steps):
     deck, world = simulation.deck, simulation.world
     before = simulation.positions.copy(), simulation.randoms.copy(), simulation.walker_sums.copy()
     block = np.empty((len(simulation.share), steps, len(simulation.columns)))
+    found = np.zeros((len(simulation.share), steps, simulation.observables.size))
     started = time.process_time()
     accepted = walk.observe(
         simulation.sampler_pack(),
         simulation.hamiltonian_pack(simulation.beta),
         simulation.state_pack(),
+        simulation.observables_pack(),
         simulation.positions,
         simulation.randoms,
         deck.sampler.thinning,
         block,
         simulation.walker_sums,
+        found,
     )
     simulation.production_seconds += time.process_time() - started
     simulation.production_moves += len(simulation.share) * simulation.moves_per_batch(steps)
@@ -197,6 +224,7 @@ def _observe(simulation, steps):
         raise NotFinite(f"production steps {step} to {step + steps}: {where}")
     simulation.accepted += world.count(accepted)
     simulation.series.add(block)
+    simulation.observed.add(found)
 
 
 def _target_reached(simulation):

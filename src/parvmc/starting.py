@@ -1,8 +1,8 @@
 """The parameters a run starts from: drawn at random, or taken from the result file of another run."""
 
-from parvmc import operations, results
-from parvmc.config import DeckError
+from parvmc import declarations, results
 from parvmc.randoms import Purpose, generator
+from parvmc.schema import DeckError
 from parvmc.states.product import TrialState
 
 
@@ -13,7 +13,7 @@ def starting_parameters(deck, warm=True):
     has fewer hidden units, the others keep their random values; warm = False looks at no file. Raises DeckError where
     the two do not fit.
     """
-    space = operations.space(deck.system)
+    space = declarations.space(deck.system)
     state = TrialState(deck.state, space)
     parameters = state.initial(generator(deck.seed, Purpose.PARAMETERS))
     for index, factor in enumerate(deck.state):
@@ -36,7 +36,7 @@ def _take_over(key, factor, space, own):
     matching = [number for number, label in enumerate(labels) if label.endswith(f"_{factor.kind}") and label in saved]
     if not matching:
         raise DeckError([(f"{key}.initial", f"{factor.initial} has no parameters of a {factor.kind}")])
-    for name in operations.same_meaning(factor):
+    for name in declarations.same_meaning(factor):
         theirs = decks[matching[0]].get(name)
         ours = getattr(factor, name)
         ours = list(ours) if isinstance(ours, tuple) else ours

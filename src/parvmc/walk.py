@@ -8,7 +8,7 @@ at the start of each call, which is why a call covers a fixed number of sweeps.
 import numpy as np
 
 from parvmc.dispatch import kernel, row_function
-from parvmc.operations import local_energy, log_derivatives, rebuild, sweep, workspace
+from parvmc.operations import local_energy, log_derivatives, measure, rebuild, sweep, workspace
 
 MOMENTS = ("energy", "local_energy", "local_energy_squared", "energy_squared")
 """Columns that `observe` fills before those of the components; "energy" is the estimator, "energy_squared" its
@@ -20,7 +20,7 @@ def equilibrate(sampler, state, positions, randoms, sweeps):
     """Walk all batches by a number of sweeps and return how many moves were accepted."""
     batches, units, lanes = positions.shape
     work = workspace(state, lanes)
-    scratch = np.empty((units + 8, lanes))
+    scratch = np.empty((units + 16, lanes))
     accepted = 0
     for batch in range(batches):
         rebuild(state, work, positions[batch])
@@ -38,7 +38,7 @@ def sample(sampler, hamiltonian, state, positions, randoms, thinning, components
     """
     batches, units, lanes = positions.shape
     work = workspace(state, lanes)
-    scratch = np.empty((units + 8, lanes))
+    scratch = np.empty((units + 16, lanes))
     table = np.empty((2 + components, lanes))
     accepted = 0
     for batch in range(batches):
@@ -78,15 +78,16 @@ def _add(row, total):
 
 
 @kernel
-def observe(sampler, hamiltonian, state, positions, randoms, thinning, series, walker_sums):
-    """Measure energies with the parameters frozen and return how many moves were accepted.
+def observe(sampler, hamiltonian, state, observables, positions, randoms, thinning, series, walker_sums, observed):
+    """Measure energies and observables with the parameters frozen and return how many moves were accepted.
 
     series: float64[batches, steps, 4 + components], filled with each batch's means of MOMENTS and of the components of
-    the estimator; walker_sums: float64[batches, lanes], the estimator of each walker is added.
+    the estimator; walker_sums: float64[batches, lanes], the estimator of each walker is added; observed:
+    float64[batches, steps, size], zero, what the observables find is added.
     """
     batches, units, lanes = positions.shape
     work = workspace(state, lanes)
-    scratch = np.empty((units + 8, lanes))
+    scratch = np.empty((units + 16, lanes))
     table = np.empty((series.shape[2] - 2, lanes))
     squares = np.empty(lanes)
     accepted = 0
@@ -106,4 +107,5 @@ def observe(sampler, hamiltonian, state, positions, randoms, thinning, series, w
             row[1] = _mean(table[1])
             for component in range(table.shape[0] - 2):
                 row[4 + component] = _mean(table[2 + component])
+            measure(observables, state, work, positions[batch], randoms[batch], scratch, observed[batch, step])
     return accepted

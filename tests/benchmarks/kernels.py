@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import lanes
 import scalar_loop
 
-from parvmc import operations, parallel, provenance, randoms, walk
+from parvmc import declarations, parallel, provenance, randoms, walk
 from parvmc.samplers import metropolis
 
 SYSTEMS = ((2, 2, 2), (2, 2, 8), (2, 2, 32), (10, 3, 10), (50, 3, 20))  # particles, dimensions, hidden units
@@ -41,8 +41,8 @@ class Contest:
         self.system = lanes.system(particles, dimensions)
         state, parameters = lanes.machine(self.system, spread=spread, hidden=hidden)
         self.state, step = state.pack(parameters), STEPS[dimensions]
-        self.sampler = operations.sampler_pack(metropolis.Settings(), state.space, step)
-        self.hamiltonian = operations.hamiltonian_pack(self.system, operations.Control())
+        self.sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, step)
+        self.hamiltonian = declarations.hamiltonian_pack(self.system, declarations.Control())
         own = parameters[0]
         inverse, weight = own["sigma"] ** -2, own["w"] / own["sigma"][:, np.newaxis] ** 2
         self.scalar = scalar_loop.Machine(
@@ -61,7 +61,7 @@ class Contest:
         if work == "moves":
             return walk.equilibrate(self.sampler, self.state, self.positions, self.randoms, count), sums.ravel()
         arguments = self.sampler, self.hamiltonian, self.state, self.positions, self.randoms
-        return walk.observe(*arguments, int(work != "energies"), series, sums), sums.ravel()
+        return lanes.observe(*arguments, int(work != "energies"), series, sums), sums.ravel()
 
     def loop(self, work, count):
         """Do the same with the scalar loop."""

@@ -6,24 +6,27 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, Gt, Le, doc
 
-from parvmc.dispatch import Kinds, discover, implements, row_function, settings
-from parvmc.hamiltonians import interactions
-from parvmc.operations import (
+from parvmc.declarations import (
     Space,
     components,
+    core,
     exponent,
-    gradient,
     hamiltonian_pack,
     interaction_pack,
-    interacts,
-    local_energy,
-    pair_energy,
     pole,
     poles,
     problems,
     reference_energy,
     space,
     virial_weights,
+)
+from parvmc.dispatch import Kinds, discover, implements, row_function, settings
+from parvmc.hamiltonians import interactions
+from parvmc.operations import (
+    gradient,
+    interacts,
+    local_energy,
+    pair_energy,
 )
 from parvmc.references import exact_energy
 
@@ -49,22 +52,25 @@ class Settings:
 class Trap(NamedTuple):
     """Pack of the trap.
 
-    squared_frequency: float64[units], omega^2 of each unit's axis; interaction: pack; beta, kinetic_pole,
-    interaction_pole: of `Control`.
+    squared_frequency: float64[units], omega^2 of each unit's axis; interaction: pack; controlled: whether there is a
+    control variate; beta, kinetic_pole float64[particles, particles], interaction_pole: of `Control`.
     """
 
     squared_frequency: np.ndarray
     dimensions: int
     interaction: NamedTuple
+    controlled: bool
     beta: float
-    kinetic_pole: float
+    kinetic_pole: np.ndarray
     interaction_pole: float
 
 
 @implements(space, Settings)
 def _space(system):
     omega = system.omega if isinstance(system.omega, tuple) else (system.omega,) * system.dimensions
-    return Space(system.particles, system.dimensions, omega)
+    return Space(
+        system.particles, system.dimensions, omega, pole=pole(system.interaction), core=core(system.interaction)
+    )
 
 
 @implements(problems, Settings)
@@ -85,7 +91,8 @@ def _components(system):
 @implements(virial_weights, Settings)
 def _virial_weights(system):
     """For v ~ r^n, r . grad v = n v: 2 for the trap, -1 for Coulomb repulsion."""
-    return (2.0, -2.0, -exponent(system.interaction))
+    power = exponent(system.interaction)
+    return None if power is None else (2.0, -2.0, -power)
 
 
 @implements(reference_energy, Settings)
@@ -105,8 +112,10 @@ def _poles(system, state_cusp):
 @implements(hamiltonian_pack, Settings)
 def _pack(system, control):
     squared = np.tile(np.square(np.array(space(system).omega)), system.particles)
+    kinetic = np.full((system.particles, system.particles), 1.0) * control.kinetic
+    controlled = bool(kinetic.any() or control.interaction)
     interaction = interaction_pack(system.interaction)
-    return Trap(squared, system.dimensions, interaction, control.beta, control.kinetic, control.interaction)
+    return Trap(squared, system.dimensions, interaction, controlled, control.beta, kinetic, control.interaction)
 
 
 @row_function
@@ -131,13 +140,15 @@ def _add_flux(first, second, first_slope, second_slope, flux):
 
 
 @row_function
-def _add_variate(beta, dimensions, squared_distance, flux, variate):
-    """Add C/2 of one pair: u'' + (D - 1) u'/r + (u'/r) r_ij . (grad_i - grad_j) ln psi."""
+def _add_variate(beta, dimensions, kinetic_pole, squared_distance, flux, variate, kinetic_variate):
+    """Add C/2 of one pair, u'' + (D - 1) u'/r + (u'/r) r_ij . (grad_i - grad_j) ln psi, plain and times kappa."""
     for lane in range(variate.size):
         distance = math.sqrt(squared_distance[lane])
         shrink = 1.0 / (1.0 + beta * distance)
         slope = shrink * shrink
-        variate[lane] += -2.0 * beta * shrink * slope + slope / distance * (dimensions - 1 + flux[lane])
+        pair = -2.0 * beta * shrink * slope + slope / distance * (dimensions - 1 + flux[lane])
+        variate[lane] += pair
+        kinetic_variate[lane] += kinetic_pole * pair
 
 
 @implements(local_energy, Trap)
@@ -145,7 +156,8 @@ def _local_energy(hamiltonian, state, work, positions, scratch, table):
     units, lanes = positions.shape
     dimensions = hamiltonian.dimensions
     slopes = scratch[:units]
-    squared_distance, flux, variate = scratch[units], scratch[units + 1], scratch[units + 2]
+    squared_distance, flux = scratch[units], scratch[units + 1]
+    variate, kinetic_variate = scratch[units + 2], scratch[units + 3]
     estimator, total, kinetic, trap, pairs = table[0], table[1], table[2], table[3], table[4]
     slopes[:] = 0.0
     table[:] = 0.0
@@ -154,24 +166,25 @@ def _local_energy(hamiltonian, state, work, positions, scratch, table):
         kinetic[lane] *= -0.5
     for unit in range(units):
         _add_kinetic_and_trap(hamiltonian.squared_frequency[unit], positions[unit], slopes[unit], kinetic, trap)
-    controlled = hamiltonian.kinetic_pole != 0.0 or hamiltonian.interaction_pole != 0.0
     variate[:] = 0.0
-    if interacts(hamiltonian.interaction) or controlled:
+    kinetic_variate[:] = 0.0
+    if interacts(hamiltonian.interaction) or hamiltonian.controlled:
         for second in range(dimensions, units, dimensions):
             for first in range(0, second, dimensions):
                 squared_distance[:] = 0.0
                 for axis in range(dimensions):
                     _add_square(positions[first + axis], positions[second + axis], squared_distance)
                 pair_energy(hamiltonian.interaction, squared_distance, pairs)
-                if controlled:
+                if hamiltonian.controlled:
                     flux[:] = 0.0
                     for axis in range(dimensions):
                         i, j = first + axis, second + axis
                         _add_flux(positions[i], positions[j], slopes[i], slopes[j], flux)
-                    _add_variate(hamiltonian.beta, dimensions, squared_distance, flux, variate)
+                    kappa = hamiltonian.kinetic_pole[first // dimensions, second // dimensions]
+                    _add_variate(hamiltonian.beta, dimensions, kappa, squared_distance, flux, variate, kinetic_variate)
     scale = 1.0 / max(dimensions - 1, 1)
     for lane in range(lanes):
         total[lane] = kinetic[lane] + trap[lane] + pairs[lane]
-        kinetic[lane] -= hamiltonian.kinetic_pole * scale * variate[lane]
+        kinetic[lane] -= scale * kinetic_variate[lane]
         pairs[lane] -= hamiltonian.interaction_pole * scale * variate[lane]
         estimator[lane] = kinetic[lane] + trap[lane] + pairs[lane]

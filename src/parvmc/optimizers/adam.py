@@ -5,8 +5,11 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Lt, doc
 
+from parvmc.declarations import (
+    start,
+    step,
+)
 from parvmc.dispatch import implements, settings
-from parvmc.operations import start, step
 from parvmc.optimizers.common import Schedule
 
 

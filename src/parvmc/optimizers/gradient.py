@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt, doc
 
+from parvmc.declarations import (
+    step,
+)
 from parvmc.dispatch import implements, settings
-from parvmc.operations import step
 from parvmc.optimizers.common import Schedule
 
 

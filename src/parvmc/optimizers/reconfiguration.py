@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, doc
 
+from parvmc.declarations import (
+    needs_covariance,
+    step,
+)
 from parvmc.dispatch import implements, settings
-from parvmc.operations import needs_covariance, step
 from parvmc.optimizers.common import Schedule
 
 

@@ -1,28 +1,31 @@
 """Metropolis sampling with single-particle moves."""
 
+import math
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Ge, Gt, Lt, doc
+from annotated_types import Gt, Lt, doc
 
+from parvmc.declarations import first_step, sampler_pack, target_acceptance
 from parvmc.dispatch import implements, row_function, settings
-from parvmc.operations import accept, ratio, sampler_pack, sweep
+from parvmc.operations import (
+    accept,
+    ratio,
+    sweep,
+)
 from parvmc.randoms import uniform
+from parvmc.samplers.common import Walkers
 
 
 @settings
-class Settings:
+class Settings(Walkers):
     """Move each particle in turn by a step uniform in a cube; accept with min(1, |psi(x')|^2 / |psi(x)|^2)."""
 
     kind: Literal["metropolis"] = "metropolis"
-    walkers: Annotated[int, Ge(1), doc("walkers over all ranks, a multiple of lanes")] = 8192
-    lanes: Annotated[int, Ge(1), doc("walkers of one batch, which move together through the vector units")] = 128
     step: Annotated[
         Annotated[float, Gt(0)] | Literal["auto"],
         doc('half the edge of the cube (length), or "auto": tuned during equilibration, then frozen'),
     ] = "auto"
     acceptance: Annotated[float, Gt(0), Lt(1), doc("acceptance that the step is tuned to")] = 0.5
-    equilibration: Annotated[int, Ge(0), doc("sweeps before the first measurement")] = 500
-    thinning: Annotated[int, Ge(1), doc("sweeps between measurements; a sweep proposes one move per particle")] = 2
 
 
 class Metropolis(NamedTuple):
@@ -34,8 +37,19 @@ class Metropolis(NamedTuple):
 
 
 @implements(sampler_pack, Settings)
-def _pack(sampler, space, step):
-    return Metropolis(step, space.particles, space.dimensions)
+def _pack(sampler, state, parameters, step):
+    return Metropolis(step, state.space.particles, state.space.dimensions)
+
+
+@implements(first_step, Settings)
+def _first_step(sampler, space):
+    """A length of the order of the trap's."""
+    return 1.0 / math.sqrt(max(space.omega)) if sampler.step == "auto" else sampler.step
+
+
+@implements(target_acceptance, Settings)
+def _target_acceptance(sampler):
+    return sampler.acceptance if sampler.step == "auto" else None
 
 
 @row_function

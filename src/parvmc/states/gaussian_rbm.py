@@ -16,8 +16,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, doc
 
-from parvmc.dispatch import implements, settings
-from parvmc.operations import (
+from parvmc.declarations import (
     coordinates,
     initial_parameters,
     moved,
@@ -26,6 +25,8 @@ from parvmc.operations import (
     same_meaning,
     state_pack,
 )
+from parvmc.dispatch import implements, settings
+from parvmc.states import gaussian_rbm_derivatives  # noqa: F401  registers its kernels
 from parvmc.states.gaussian_rbm_lanes import GaussianRbm
 
 GROUPS = {"visible_bias": "a", "hidden_bias": "b", "weights": "w", "sigma": "sigma"}

@@ -1,12 +1,11 @@
-"""The Gaussian-binary machine on lanes: its pack and its kernels, in the notation of gaussian_rbm.py."""
+"""The Gaussian-binary machine on lanes: its pack and how it moves, in the notation of gaussian_rbm.py."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from parvmc.dispatch import implements, row_function
-from parvmc.operations import accept, gradient, log_amplitude, log_derivatives, ratio, rebuild, workspace
+from parvmc.operations import accept, drift, gradient, ratio, rebuild, trial_drift, workspace
 from parvmc.vecmath import exp
 
 UNITS_PER_PRODUCT = 4  # factors (1 + u) multiplied before a division: 4 of them stay finite up to theta' = 177 each
@@ -72,7 +71,8 @@ def _workspace(state, lanes):
 
 
 @row_function
-def _add_multiple(factor, row, total):
+def add_multiple(factor, row, total):
+    """Add a multiple of one row to another."""
     for lane in range(total.size):
         total[lane] += factor * row[lane]
 
@@ -97,7 +97,7 @@ def _rebuild(state, work, positions):
         theta = work.trial[j]
         theta[:] = state.bias[j]
         for m in range(positions.shape[0]):
-            _add_multiple(state.coupling[m, j], positions[m], theta)
+            add_multiple(state.coupling[m, j], positions[m], theta)
         _exponentiate(theta, work.u[j], work.product[j // UNITS_PER_PRODUCT])
     for j in range(state.bias.size):
         _mark_overflow(work.product[j // UNITS_PER_PRODUCT], work.u[j])
@@ -194,85 +194,36 @@ def _gradient(state, work, positions, gradients, laplacian):
     for m in range(positions.shape[0]):
         _add_linear(state.center[m], state.curvature[m], state.slope[m], positions[m], gradients[m])
         for j in range(hidden):
-            _add_multiple(state.power * state.coupling[m, j], work.sigmoid[j], gradients[m])
+            add_multiple(state.power * state.coupling[m, j], work.sigmoid[j], gradients[m])
 
 
 @row_function
-def _centre_derivative(center, curvature, position, row):
-    for lane in range(row.size):
-        row[lane] = curvature * (position[lane] - center)
+def _add_hidden_slope(factor, u, slope):
+    for lane in range(slope.size):
+        slope[lane] += factor * (u[lane] / (1.0 + u[lane]))
 
 
 @row_function
-def _bias_derivative(power, scale, offset, u, row):
-    for lane in range(row.size):
-        row[lane] = power * (offset + scale * (u[lane] / (1.0 + u[lane])))
-
-
-@row_function
-def _weight_derivative(factor, position, bias_row, row):
-    for lane in range(row.size):
-        row[lane] = factor * position[lane] * bias_row[lane]
-
-
-@row_function
-def _add_width_derivative(center, curvature, coupling_power, position, hidden_slope, row):
-    for lane in range(row.size):
-        distance = position[lane] - center
-        row[lane] += curvature * distance * distance - coupling_power * position[lane] * hidden_slope[lane]
-
-
-@implements(log_derivatives, GaussianRbm)
-def _log_derivatives(state, work, positions, derivatives):
-    """d ln psi by a: curvature (x - a); b: p g_j; w: p x g_j / sigma^c; ln sigma: curvature (x - a)^2 - c x (hidden
-    slope)."""
-    units, hidden, at = positions.shape[0], state.bias.size, 0
-    bias_rows = work.sigmoid
-    for j in range(hidden):
-        _bias_derivative(state.power, state.scale, state.offset, work.u[j], bias_rows[j])
-    if state.trains_visible:
-        for m in range(units):
-            _centre_derivative(state.center[m], state.curvature[m], positions[m], derivatives[at])
-            at += 1
-    if state.trains_hidden:
-        for j in range(hidden):
-            derivatives[at] = bias_rows[j]
-            at += 1
-    if state.trains_weights:
-        for m in range(units):
-            for j in range(hidden):
-                _weight_derivative(state.inverse_width[m], positions[m], bias_rows[j], derivatives[at])
-                at += 1
-    if state.trains_sigma:
-        derivatives[at:] = 0.0
-        for m in range(units):
-            hidden_slope = work.exponent
-            hidden_slope[:] = 0.0
-            for j in range(hidden):
-                _add_multiple(state.coupling[m, j] / state.scale, bias_rows[j], hidden_slope)
-            row = derivatives[at] if state.sigma_shared else derivatives[at + m]
-            _add_width_derivative(
-                state.center[m], state.curvature[m], state.coupling_power, positions[m], hidden_slope, row
-            )
-
-
-@row_function
-def _add_gaussian_logarithm(center, curvature, slope, position, logarithms):
+def _add_linear_displaced(center, curvature, slope, position, displacement, gradient):
     for lane in range(position.size):
-        distance = position[lane] - center
-        logarithms[lane] += slope * position[lane] - 0.5 * curvature * distance * distance
+        gradient[lane] += slope - curvature * (position[lane] + displacement[lane] - center)
 
 
-@row_function
-def _add_hidden_logarithm(power, u, logarithms):
-    for lane in range(u.size):
-        logarithms[lane] += power * math.log1p(u[lane])
+@implements(drift, GaussianRbm)
+def _drift(state, work, positions, particle, gradients):
+    for axis in range(state.dimensions):
+        m = particle * state.dimensions + axis
+        _add_linear(state.center[m], state.curvature[m], state.slope[m], positions[m], gradients[axis])
+        for j in range(state.bias.size):
+            _add_hidden_slope(state.power * state.coupling[m, j], work.u[j], gradients[axis])
 
 
-@implements(log_amplitude, GaussianRbm)
-def _log_amplitude(state, work, positions, logarithms):
-    logarithms[:] += state.constant
-    for m in range(positions.shape[0]):
-        _add_gaussian_logarithm(state.center[m], state.curvature[m], state.slope[m], positions[m], logarithms)
-    for j in range(state.bias.size):
-        _add_hidden_logarithm(state.power, work.u[j], logarithms)
+@implements(trial_drift, GaussianRbm)
+def _trial_drift(state, work, positions, particle, displacement, gradients):
+    for axis in range(state.dimensions):
+        m = particle * state.dimensions + axis
+        _add_linear_displaced(
+            state.center[m], state.curvature[m], state.slope[m], positions[m], displacement[axis], gradients[axis]
+        )
+        for j in range(state.bias.size):
+            _add_hidden_slope(state.power * state.coupling[m, j], work.trial[j], gradients[axis])

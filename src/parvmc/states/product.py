@@ -10,20 +10,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parvmc.dispatch import implements
-from parvmc.operations import (
+from parvmc.declarations import (
     Space,
-    accept,
     coordinates,
     cusp,
-    gradient,
     initial_parameters,
+    moved,
+    state_pack,
+)
+from parvmc.dispatch import implements
+from parvmc.operations import (
+    accept,
+    drift,
+    gradient,
     log_amplitude,
     log_derivatives,
-    moved,
     ratio,
     rebuild,
-    state_pack,
+    trial_drift,
     workspace,
 )
 
@@ -40,10 +44,9 @@ class TrialState:
         """The name of each factor in files, `0_gaussian_rbm`."""
         return [f"{index}_{factor.kind}" for index, factor in enumerate(self.factors)]
 
-    @property
-    def cusp(self):
-        """Slope of ln psi at r = 0, summed over the factors."""
-        return sum(cusp(factor) for factor in self.factors)
+    def cusp(self, parameters):
+        """Return the slope of ln psi at r = 0, summed over the factors."""
+        return sum(cusp(factor, self.space, own) for factor, own in zip(self.factors, parameters, strict=True))
 
     def initial(self, generator):
         """Return the starting parameters, a dict of arrays for each factor."""
@@ -104,6 +107,18 @@ def _ratio(state, work, positions, particle, displacement, ratios):
 def _accept(state, work, mask):
     accept(state.left, work.left, mask)
     accept(state.right, work.right, mask)
+
+
+@implements(drift, Product)
+def _drift(state, work, positions, particle, gradients):
+    drift(state.left, work.left, positions, particle, gradients)
+    drift(state.right, work.right, positions, particle, gradients)
+
+
+@implements(trial_drift, Product)
+def _trial_drift(state, work, positions, particle, displacement, gradients):
+    trial_drift(state.left, work.left, positions, particle, displacement, gradients)
+    trial_drift(state.right, work.right, positions, particle, displacement, gradients)
 
 
 @implements(gradient, Product)

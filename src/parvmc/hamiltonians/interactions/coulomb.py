@@ -5,8 +5,17 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, doc
 
+from parvmc.declarations import (
+    exponent,
+    interaction_pack,
+    pole,
+    problems,
+)
 from parvmc.dispatch import implements, row_function, settings
-from parvmc.operations import exponent, interaction_pack, interacts, pair_energy, pole, problems
+from parvmc.operations import (
+    interacts,
+    pair_energy,
+)
 
 
 @settings

@@ -2,8 +2,15 @@
 
 from typing import Literal, NamedTuple
 
+from parvmc.declarations import (
+    exponent,
+    interaction_pack,
+)
 from parvmc.dispatch import implements, settings
-from parvmc.operations import exponent, interaction_pack, interacts, pair_energy
+from parvmc.operations import (
+    interacts,
+    pair_energy,
+)
 
 
 @settings

@@ -1,0 +1,1 @@
+"""Observables: one file each, found by their `kind`."""
