@@ -7,6 +7,8 @@ import argparse
 import math
 import sys
 
+import numpy as np
+
 from parvmc import results
 from parvmc.results import with_error
 
@@ -86,6 +88,18 @@ def show_energy(result):
         line(f"  {name}", quoted(result, name) + exact)
 
 
+def show_observables(result):
+    """Means of single numbers with what is known exactly; of arrays their names and sizes."""
+    known, label = result.exact_observables, "observables"
+    for name in result.observable_names:
+        found = result.observable(name)
+        shape = " x ".join(map(str, np.shape(found.values)))
+        exact = f"   exact {known[name]:.9g}" if name in known else ""
+        text = f"{shape} by {', '.join(found.axes)}" if shape else with_error(found.values, found.errors) + exact
+        line(label, f"{name}: {text}")
+        label = ""
+
+
 def show_virial(result):
     """The ratio of the two sides of the virial identity, and their difference."""
     if "virial" not in result.scalar_names:
@@ -131,6 +145,7 @@ def show(result):
     show_optimization(result)
     if result.scalar_names:
         show_energy(result)
+        show_observables(result)
         show_virial(result)
         show_quality(result)
         show_blocking(result)

@@ -88,6 +88,13 @@ def contents(status="finished", stage="result"):
         for name, value in final.items():
             datasets[f"result/{name}"] = Dataset(value, "1", name)
         datasets["result/reference"] = Dataset(3.0, "1", "exact energy", attributes={"source": "Taut 1994"})
+        path, axis = "observables/density", "observables/density/r"
+        datasets[axis] = Dataset(np.array([0.5, 1.5]), "bohr", "middle of the shell")
+        for column, values in {"values": [0.3, 0.1], "errors": [0.002, 0.001]}.items():
+            datasets[f"{path}/{column}"] = Dataset(np.array(values), "bohr^-2", f"density {column}", (axis,))
+        groups[path] = {"axes": ["r"]}
+        for column, value in {"values": 1.6371, "errors": 0.0004}.items():
+            datasets[f"observables/pair_distance/{column}"] = Dataset(value, "bohr", f"distance {column}")
     return attributes, datasets, groups
 
 

@@ -7,8 +7,14 @@ import numpy as np
 
 from parvmc import declarations, walk
 from parvmc.randoms import Purpose, streams
-from parvmc.samplers import metropolis
+from parvmc.samplers import exact, gibbs, langevin, metropolis
 from parvmc.states.product import TrialState
+
+OTHERS = {
+    "machine": (langevin.Settings(), gibbs.Settings(), exact.Settings()),
+    "product": (langevin.Settings(),),
+}
+"""Samplers that only walk; of the other kernels the sampler is a small part."""
 
 
 def short_walk():
@@ -32,7 +38,12 @@ def short_walk():
                 walk.sample(sampler, hamiltonian, pack, positions, randoms, 1, 3, samples),
                 lanes.observe(sampler, hamiltonian, pack, positions, randoms, 1, series, sums),
             ]
-        values = {"positions": positions, "samples": samples, "series": series, "sums": sums, "accepted": accepted}
+            places = [positions.copy()]
+            for other in OTHERS[name]:
+                sampler = declarations.sampler_pack(other, state, parameters, 0.3)
+                accepted.append(walk.equilibrate(sampler, pack, positions, randoms, 2))
+                places.append(positions.copy())
+        values = {"positions": places, "samples": samples, "series": series, "sums": sums, "accepted": accepted}
         found |= {f"{name} {key}": np.array(value) for key, value in values.items()}
     return found
 

@@ -6,6 +6,7 @@ import numpy as np
 from parvmc import declarations, operations, walk
 from parvmc.hamiltonians import trap
 from parvmc.observables.several import Nothing
+from parvmc.placement import place
 from parvmc.states import gaussian_rbm
 from parvmc.states.product import TrialState
 
@@ -44,8 +45,8 @@ def machine(the_system, seed=1, spread=0.5, **more):
 
 
 def walkers(space, lanes=LANES, seed=2):
-    """Return random positions float64[units, lanes]."""
-    return np.random.default_rng(seed).standard_normal((space.units, lanes))
+    """Return random positions float64[units, lanes], no pair of particles closer than 0.25."""
+    return place(seed, [0], lanes, space, 0.25)[0]
 
 
 @numba.njit

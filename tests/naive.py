@@ -65,3 +65,39 @@ def metropolis(function, x, moves, uniforms, step, dimensions):
             x[:] = trial
             accepted += 1
     return accepted
+
+
+def langevin(function, x, moves, uniforms, step, dimensions):
+    """Walk with importance sampling on given uniform numbers, a row for each move, and return how many were accepted.
+
+    A row holds pairs of numbers for pairs of normal ones, as many as the axes need, and the threshold last. The drift
+    is by differences, limited with a = 1/2.
+    """
+
+    def drift(y, rows):
+        v = derivatives(function, y, 1e-3)[0][rows]
+        square = 0.5 * (v @ v) * step
+        return v * (math.sqrt(1.0 + 2.0 * square) - 1.0) / square
+
+    def green(new, old, velocity):
+        return math.exp(-np.sum((new - old - step * velocity) ** 2) / (2.0 * step))
+
+    accepted = 0
+    for move in range(moves):
+        particle = move % (x.size // dimensions)
+        rows = slice(particle * dimensions, (particle + 1) * dimensions)
+        normals = []
+        for first in range(0, dimensions, 2):
+            radius = math.sqrt(-2.0 * math.log(1.0 - uniforms[move, first]))
+            angle = 2.0 * math.pi * uniforms[move, first + 1]
+            normals += [radius * math.cos(angle), radius * math.sin(angle)]
+        trial = x.copy()
+        here = drift(x, rows)
+        trial[rows] += step * here + math.sqrt(step) * np.array(normals[:dimensions])
+        there = drift(trial, rows)
+        ratio = math.exp(2.0 * (function(trial) - function(x)))
+        ratio *= green(x[rows], trial[rows], there) / green(trial[rows], x[rows], here)
+        if uniforms[move, -1] < ratio:
+            x[:] = trial
+            accepted += 1
+    return accepted

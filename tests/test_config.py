@@ -134,7 +134,17 @@ def test_the_text_of_a_resolved_deck_is_that_deck(overrides):
 
 def test_the_text_names_every_key_in_the_order_of_the_deck():
     table = tomllib.loads(dumps(loads(SMALLEST)))
-    assert list(table) == ["title", "seed", "system", "state", "sampler", "optimizer", "production", "output"]
+    assert list(table) == [
+        "title",
+        "seed",
+        "system",
+        "state",
+        "sampler",
+        "optimizer",
+        "pretrain",
+        "production",
+        "output",
+    ]
     assert next(iter(table["optimizer"])) == "kind"
     assert table["optimizer"]["shift"] == 1e-3
     assert table["system"]["interaction"] == {"kind": "none"}
@@ -237,6 +247,54 @@ def test_all_that_is_wrong_is_told_at_once():
 def test_a_kind_alone_is_a_table_with_nothing_else():
     short = loads(EXAMPLE, ['system.interaction="none"', 'sampler="metropolis"'])
     assert short == loads(EXAMPLE, ['system.interaction={kind="none"}', 'sampler={kind="metropolis"}'])
+
+
+BARE = 'system = {{kind="trap", particles={0}, dimensions={1}, interaction={2}}}\nstate = [{3}]'
+MACHINE, GAUSSIAN = '{kind="gaussian_rbm", hidden=2}', '{kind="gaussian"}'
+
+
+@pytest.mark.parametrize(
+    ("particles", "dimensions", "interaction", "factors", "key", "message"),
+    [
+        (2, 1, '"coulomb"', MACHINE, "system.interaction", "in one dimension has no finite energy"),
+        (2, 1, '{kind="yukawa", screening=1.0}', MACHINE, "system.interaction", "use soft_coulomb"),
+        (2, 3, '{kind="hard_sphere", diameter=0.1}', GAUSSIAN, "system.interaction", "hard_core_jastrow"),
+        (
+            2,
+            3,
+            '{kind="hard_sphere", diameter=0.1}',
+            f'{GAUSSIAN}, {{kind="hard_core_jastrow", diameter=0.05}}',
+            "system.interaction",
+            "of diameter 0.1 need a trial state that is zero wherever they overlap",
+        ),
+        (2, 2, '"coulomb"', f'{GAUSSIAN}, {{kind="hard_core_jastrow"}}', "state.1.diameter", "no hard spheres"),
+        (2, 2, '"coulomb"', '{kind="pade_jastrow"}', "state", "no norm; add one of kind gaussian or gaussian_rbm"),
+        (2, 2, '"none"', f'{GAUSSIAN}, {{kind="pade_jastrow"}}', "state.1.kind", "this interaction has none"),
+        (
+            2,
+            1,
+            '{kind="soft_coulomb", softening=0.2}',
+            f'{GAUSSIAN}, {{kind="linear_jastrow"}}',
+            "state.1.kind",
+            "delta function that no sample finds",
+        ),
+        (2, 1, '"none"', f'{GAUSSIAN}, {{kind="pair_rbm", hidden=1}}', "state.1.kind", "has a kink"),
+        (2, 2, '"coulomb"', f'{GAUSSIAN}, {{kind="pade_jastrow", spin_up=3}}', "state.1.spin_up", "3 of 2 particles"),
+        (2, 2, '"none"', '{kind="gaussian", beta=2.0}', "state.0.beta", "belongs to the z axis"),
+        (2, 2, '{kind="soft_coulomb"}', MACHINE, "system.interaction.softening", "is missing"),
+    ],
+)
+def test_pairs_that_cannot_work_are_refused(particles, dimensions, interaction, factors, key, message):
+    found = wrong(BARE.format(particles, dimensions, interaction, factors))
+    assert found.keys() == {key}
+    assert message in found[key]
+
+
+def test_defaults_that_depend_on_the_system_are_filled_in():
+    text = 'system = {kind="trap", particles=2, dimensions=3, omega=[1.0, 1.0, 2.0], interaction={kind="hard_sphere", '
+    deck = resolved(loads(text + f'diameter=0.1}}}}\nstate = [{GAUSSIAN}, {{kind="hard_core_jastrow"}}]'))
+    assert (deck.state[0].alpha, deck.state[0].beta, deck.state[1].diameter) == (0.5, 2.0, 0.1)
+    assert loads(dumps(deck)) == deck
 
 
 def test_what_is_missing_is_told():

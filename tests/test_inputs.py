@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from parvmc import config
+from parvmc import config, declarations
 from parvmc.__main__ import command_line
 from parvmc.deck import check_ranks, duration
 
@@ -56,10 +56,11 @@ def test_a_deck_tells_about_itself(deck):
 
 @decks
 def test_a_deck_runs(parvmc, deck):
-    """Scaled down, it runs to the end, with the exact energy in its last line."""
+    """Scaled down, it runs to the end, with the exact energy in its last line where one is known."""
     process = parvmc(deck, *(f"--set={key}={value}" for key, value in SMALL.items()))
     assert process.returncode == 0, process.stderr
-    assert re.match(r"E = \d+\.\d+.* exact \d", process.stdout.splitlines()[-1])
+    known = declarations.reference_energy(config.load(deck).system)
+    assert re.match(r"E = \d+\.\d+.*" + r" exact \d" * bool(known), process.stdout.splitlines()[-1])
 
 
 def test_the_decks_run_as_shipped_on_their_ranks():

@@ -1,5 +1,7 @@
 """The reading API gives back what a result file holds, and says in one line why it cannot."""
 
+import math
+
 import fake_result
 import numpy as np
 import pytest
@@ -34,6 +36,14 @@ def test_a_finished_run_is_read_back(tmp_path):
         assert isinstance(result.scalar("samples"), int)
         assert result.reference == (3.0, "Taut 1994")
         assert result.exact_components["kinetic"] == 0.886199497
+        assert result.exact_observables == {"squared_radius": 1.29539983, "pair_distance": 1.63680134}
+        assert result.observable_names == ("density", "pair_distance")
+        density, distance = result.observable("density"), result.observable("pair_distance")
+        assert (density.unit, density.description) == ("bohr^-2", "density values")
+        assert density.values.tolist() == [0.3, 0.1]
+        assert density.errors.tolist() == [0.002, 0.001]
+        assert {name: axis.tolist() for name, axis in density.axes.items()} == {"r": [0.5, 1.5]}
+        assert (distance.values, distance.errors, distance.axes) == (1.6371, 0.0004, {})
 
 
 def test_a_run_in_progress_is_read_as_far_as_it_got(tmp_path):
@@ -44,8 +54,9 @@ def test_a_run_in_progress_is_read_as_far_as_it_got(tmp_path):
         assert result.scalar_names == ()
         assert result.blocking_names == ()
         assert result.reference is None
+        assert result.observable_names == ()
         assert result.measurements_per_row == 0
-        for ask in (result.series, result.scalar, result.blocking):
+        for ask in (result.series, result.scalar, result.blocking, result.observable):
             with pytest.raises(KeyError, match="status: running"):
                 ask("energy")
 
@@ -64,6 +75,8 @@ def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
             result.series("spin")
         with pytest.raises(KeyError, match=r"no blocking table 'spin'; there is: .*kinetic"):
             result.blocking("spin")
+        with pytest.raises(KeyError, match=r"no observable 'spin'; there is: density, pair_distance"):
+            result.observable("spin")
 
 
 def refused(path):
@@ -147,12 +160,26 @@ def test_another_strength_is_the_same_system_on_another_scale():
     assert source == "Taut 1994"
     weak = references.exact(2, 2, (0.1 * 0.3**2,) * 2, "coulomb", 0.3)
     assert weak.energy == pytest.approx(0.3**2 * 0.440791888014, rel=1e-14)
+    assert weak.pair_distance == pytest.approx(6.74403467 / 0.3, rel=1e-14)
+    assert weak.squared_radius == pytest.approx(17.70965508 / 0.3**2, rel=1e-14)
+
+
+def test_lengths_of_the_ideal_gas():
+    """In one dimension <r> = 1 / sqrt(pi omega), in three 2 / sqrt(pi omega); an anisotropic trap has <r^2> alone."""
+    line, ball = references.exact(1, 1, (0.5,), "none", 0.0), references.exact(2, 3, (2.0,) * 3, "none", 0.0)
+    assert (line.squared_radius, line.pair_distance) == (1.0, None)
+    assert line.radius == pytest.approx(1.0 / math.sqrt(math.pi * 0.5), rel=1e-14)
+    assert ball.radius == pytest.approx(2.0 / math.sqrt(math.pi * 2.0), rel=1e-14)
+    assert ball.pair_distance == pytest.approx(math.sqrt(2.0) * ball.radius, rel=1e-14)
+    flat = references.exact(2, 2, (1.0, 2.0), "none", 0.0)
+    assert (flat.squared_radius, flat.pair_distance, flat.radius) == (0.75, None, None)
 
 
 @pytest.mark.parametrize(("system", "row"), references.TWO_ELECTRONS.items())
 def test_the_parts_of_the_table_add_up_and_obey_the_virial_identity(system, row):
     assert row.kinetic + row.trap + row.interaction == pytest.approx(row.energy, abs=2e-9)
     assert 2 * row.kinetic == pytest.approx(2 * row.trap - row.interaction, abs=4e-9)
+    assert row.trap == pytest.approx(system[1] ** 2 * row.squared_radius, abs=4e-9 + 5e-9 * system[1] ** 2)
     if row.source != "exact":
         omega = system[1]
         assert row.energy / omega == pytest.approx(round(row.energy / omega), abs=1e-12)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from parvmc import declarations
-from parvmc.states import gaussian_rbm
+from parvmc.states import gaussian, gaussian_rbm, hard_core_jastrow, linear_jastrow, pade_jastrow, pair_rbm
 from parvmc.states.product import TrialState
 
-SHAPES = [(1, 1), (2, 2), (3, 1), (2, 3)]
+SHAPES = [(1, 1), (2, 2), (3, 1), (3, 3)]
 
 
 def product(the_system):
@@ -24,21 +24,53 @@ def product(the_system):
     return state, state.initial(np.random.default_rng(5))
 
 
+def of(*factors):
+    """Return a function that builds (TrialState, parameters) of these factors."""
+
+    def build(the_system):
+        state = TrialState(factors, declarations.space(the_system))
+        return state, state.initial(np.random.default_rng(5))
+
+    return build
+
+
+GAUSSIAN, PADE = gaussian.Settings(alpha=0.7), pade_jastrow.Settings(beta=0.6)
+PAIRS = {
+    "pade_jastrow": of(PADE),
+    "pade_jastrow, spins": of(pade_jastrow.Settings(beta=0.6, spin_up=1)),
+    "pade_jastrow, frozen": of(pade_jastrow.Settings(train=())),
+    "linear_jastrow": of(linear_jastrow.Settings(spin_up=2)),
+    "hard_core_jastrow": of(hard_core_jastrow.Settings(diameter=0.2)),
+    "pair_rbm": of(pair_rbm.Settings(hidden=5, initial_spread=0.8)),
+    "pair_rbm, weights": of(pair_rbm.Settings(hidden=2, train=("weights",))),
+    "all pairs": of(GAUSSIAN, PADE, hard_core_jastrow.Settings(diameter=0.1), pair_rbm.Settings(hidden=2)),
+    "machine, pairs": of(gaussian_rbm.Settings(hidden=2, initial_spread=0.4), PADE, pair_rbm.Settings(hidden=1)),
+}
 STATES = {name: (lambda system, more=more: lanes.machine(system, **more)) for name, more in lanes.CONVENTIONS.items()}
-STATES["product of three"] = product
+STATES |= {"product of three": product, "gaussian": of(GAUSSIAN), "gaussian, frozen": of(gaussian.Settings(train=()))}
+CASES = [(name, shape) for name in STATES for shape in SHAPES]
+CASES += [(name, shape) for name in PAIRS for shape in ((2, 2), (4, 3))]
+STATES |= PAIRS
 
 
-@pytest.fixture(params=STATES)
-def build(request):
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]},N={case[1][0]},D={case[1][1]}")
+def case(request):
+    """Return (name of a state, (particles, dimensions))."""
+    return request.param
+
+
+@pytest.fixture
+def build(case):
     """Return a function that builds the state for a system."""
-    return STATES[request.param]
+    return STATES[case[0]]
 
 
-@pytest.fixture(params=SHAPES, ids=lambda shape: f"N={shape[0]},D={shape[1]}")
-def system(request):
-    """Return an ideal gas in a trap with another frequency along each axis."""
-    particles, dimensions = request.param
-    return lanes.system(particles, dimensions, "none")
+@pytest.fixture
+def system(case):
+    """Return a trap with another frequency along each axis; Coulomb repulsion gives factors over pairs their cusp."""
+    particles, dimensions = case[1]
+    omega = 1.0 if case[0] == "shared sigma" else tuple(1.0 + 0.3 * axis for axis in range(dimensions))
+    return lanes.system(particles, dimensions, "none" if dimensions == 1 else "coulomb", omega=omega)
 
 
 def test_gradient_and_laplacian_are_finite_differences(build, system):
@@ -123,14 +155,18 @@ def test_coordinates_and_parameters_are_inverse(build, system):
     changed = state.moved(parameters, vector)
     np.testing.assert_allclose(state.coordinates(changed), vector, rtol=1e-14)
     for factor, old, new in zip(state.factors, parameters, changed, strict=True):
-        for group, name in gaussian_rbm.GROUPS.items():
-            if group not in factor.train:
-                np.testing.assert_array_equal(old[name], new[name])
+        assert old.keys() == new.keys()
+        assert {name: value.shape for name, value in old.items()} == {name: value.shape for name, value in new.items()}
+        groups = {gaussian_rbm.Settings: gaussian_rbm.GROUPS, pair_rbm.Settings: pair_rbm.GROUPS}
+        for group, name in groups.get(type(factor), {}).items():
+            assert (group in factor.train) != np.array_equal(old[name], new[name]) or old[name].size == 0
 
 
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", lanes.CONVENTIONS)
-def test_amplitude_is_the_sum_over_hidden_units(name, system):
+def test_amplitude_is_the_sum_over_hidden_units(name, shape):
     """ln psi equals p ln sum_h exp(...) with the hidden units enumerated, up to a constant."""
+    system = lanes.system(*shape, "none")
     state, parameters = lanes.machine(system, **lanes.CONVENTIONS[name])
     factor, own = state.factors[0], parameters[0]
     k, c = factor.exponents

@@ -36,6 +36,8 @@ def test_a_finished_run(tmp_path):
         "3 (Taut 1994)",
         "+2.0 errors",
         "0.8860(3)   exact 0.886199497",
+        "observables   density: 2 by r\n",
+        "pair_distance: 1.6371(4)   exact 1.63680134",
         "ratio 0.99910, residual -0.0016(9)",
         "0.31 of the local energy, 0.11 of what was averaged",
         "tau 1.8, R-hat 1.0004",

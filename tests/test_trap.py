@@ -1,11 +1,15 @@
 """Local energies in the trap: exact states, the naive twin, and the control variate."""
 
+import itertools
+import math
+
 import lanes
 import naive
 import numpy as np
 import pytest
 
 from parvmc import declarations
+from parvmc.hamiltonians import trap
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -39,6 +43,31 @@ def test_local_energy_is_its_naive_twin(shape, name):
         np.testing.assert_allclose(table[2:, lane], expected, rtol=1e-7, atol=1e-7)
         assert table[1, lane] == pytest.approx(sum(expected), rel=1e-7)
     np.testing.assert_array_equal(table[0], table[1])
+
+
+PAIRS = {
+    "soft_coulomb": ({"strength": 1.3, "softening": 0.4}, lambda r: 1.3 / math.sqrt(r**2 + 0.4**2)),
+    "yukawa": ({"strength": 0.7, "screening": 0.9}, lambda r: 0.7 * math.exp(-0.9 * r) / r),
+    "gaussian": ({"strength": -2.0, "width": 0.6}, lambda r: -2.0 * math.exp(-(r**2) / (2 * 0.6**2))),
+    "coulomb": ({"strength": 2.5}, lambda r: 2.5 / r),
+    "hard_sphere": ({"diameter": 0.1}, lambda r: 0.0),
+    "none": ({}, lambda r: 0.0),
+}
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("kind", trap.INTERACTIONS)
+def test_interaction_is_the_sum_over_pairs(kind, dimensions):
+    """Every interaction there is, against v(r) as its docstring has it, for four particles."""
+    options, v = PAIRS[kind]
+    interaction = trap.INTERACTIONS[kind](**options)
+    system = trap.Settings(particles=4, dimensions=dimensions, interaction=interaction)
+    state, parameters = lanes.machine(system)
+    positions = lanes.walkers(state.space)
+    table = lanes.local_energy(system, state.pack(parameters), positions)
+    for lane in range(3):
+        pairs = itertools.combinations(positions[:, lane].reshape(4, dimensions), 2)
+        assert table[4, lane] == pytest.approx(sum(v(math.dist(r, s)) for r, s in pairs), rel=1e-13)
 
 
 def naive_state(state, parameters):

@@ -1,13 +1,14 @@
-"""Functions that vectorise: right to one unit in the last place."""
+"""Functions that vectorise: right to one or two units in the last place."""
 
 import math
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numba
 import numpy as np
 import pytest
 
-from parvmc.vecmath import exp
+from parvmc.vecmath import exp, log, sine_and_cosine
 
 
 @numba.njit
@@ -61,3 +62,59 @@ def test_exp_at_its_ends():
     assert values[2] == 1.0
     assert values[3] == values[4] == pytest.approx(math.exp(709.0))
     assert math.isnan(values[5])
+
+
+@numba.njit
+def log_row(values, results):
+    """Fill results with log of values, in a loop that is vectorised."""
+    for index in range(values.size):
+        results[index] = log(values[index])
+
+
+def test_log_is_right_to_one_unit_in_the_last_place():
+    """Against decimal arithmetic of 40 digits: in (0, 1], near 1 from both sides, and over the whole range."""
+    generator = np.random.default_rng(1)
+    parts = [generator.random(4000), 1.0 + 1e-6 * generator.uniform(-1, 1, 2000), generator.uniform(0.5, 2.0, 4000)]
+    ends = [1.0, 2.0**-52, 2.0**-1022, math.sqrt(0.5), math.nextafter(math.sqrt(0.5), 0.0), 1.7e308]
+    arguments = np.concatenate([*parts, np.exp(generator.uniform(-700.0, 700.0, 2000)), ends])
+    results = np.empty_like(arguments)
+    log_row(arguments, results)
+    with localcontext(prec=40):
+        for x, value in zip(arguments.tolist(), results.tolist(), strict=True):
+            expected = Decimal(x).ln()
+            assert abs(Decimal(value) - expected) <= Decimal(math.ulp(float(expected)))
+
+
+@numba.njit
+def sine_and_cosine_rows(values, sines, cosines):
+    """Fill both rows, in a loop that is vectorised."""
+    for index in range(values.size):
+        sines[index], cosines[index] = sine_and_cosine(values[index])
+
+
+TWO_PI = Fraction("6.28318530717958647692528676655900576839433879875021164194988918461563281257241799725607")
+
+
+def exact_sine(turns):
+    """Return sin of 2 pi times a fraction: its series, exactly, after folding the angle into [-pi / 2, pi / 2]."""
+    turns -= round(turns)
+    turns = turns if abs(turns) <= Fraction(1, 4) else (1 if turns > 0 else -1) * Fraction(1, 2) - turns
+    y = TWO_PI * turns
+    term, total = y, y
+    for n in range(1, 20):
+        term = Fraction(round(-term * y * y / (2 * n * (2 * n + 1)) * 2**200), 2**200)
+        total += term
+    return total
+
+
+def test_sine_and_cosine_are_right_to_two_units_in_the_last_place():
+    """Against rational arithmetic in [0, 1), at the multiples of 1/64 and just above those of 1/8 among them."""
+    generator = np.random.default_rng(1)
+    parts = [generator.random(3000), np.arange(64) / 64, np.arange(8) / 8 + 1e-15, 1e-10 * generator.random(100)]
+    arguments = np.concatenate(parts)
+    sines, cosines = np.empty_like(arguments), np.empty_like(arguments)
+    sine_and_cosine_rows(arguments, sines, cosines)
+    for turns, *values in zip(arguments.tolist(), sines.tolist(), cosines.tolist(), strict=True):
+        exact = exact_sine(Fraction(turns)), exact_sine(Fraction(turns) + Fraction(1, 4))
+        for value, expected in zip(values, exact, strict=True):
+            assert abs(Fraction(value) - expected) <= 2 * Fraction(math.ulp(float(expected)))

@@ -5,6 +5,7 @@ import numpy as np
 from parvmc import archive
 
 COUNTERS = (
+    "pretrained",
     "equilibrated",
     "iteration",
     "frozen",
@@ -49,6 +50,9 @@ def save(simulation, job):
         "center": simulation.center,
         "extent": simulation.extent,
         "window": simulation.window,
+        "reference": simulation.reference,
+        **{f"pretraining_memory/{name}": values for name, values in simulation.pretraining_memory.items()},
+        **{f"pretraining_history/{name}": np.array(values) for name, values in simulation.pretraining_history.items()},
         **{f"memory/{name}": values for name, values in simulation.memory.items()},
         **{f"history/{name}": np.array(values, np.float64) for name, values in simulation.history.items()},
         **{
@@ -72,12 +76,17 @@ def restore(simulation, checkpoint):
     simulation.provenance = counters["provenance"] + simulation.provenance
     simulation.vector, simulation.center = common["vector"], common["center"]
     simulation.window, simulation.extent = common["window"], common["extent"]
+    simulation.reference = common["reference"]
     for name, values in common.items():
         kind, _, rest = name.partition("/")
         if kind == "memory":
             simulation.memory[rest] = values
         elif kind == "history":
             simulation.history[rest] = values.tolist()
+        elif kind == "pretraining_memory":
+            simulation.pretraining_memory[rest] = values
+        elif kind == "pretraining_history":
+            simulation.pretraining_history[rest] = values.tolist()
         elif kind == "parameters":
             index, _, own = rest.partition("/")
             simulation.parameters[int(index)][own] = values

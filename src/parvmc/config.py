@@ -3,6 +3,7 @@
 The sections of a deck and what goes together are in deck.py; here are the ways between text and settings.
 """
 
+import contextlib
 import glob
 import os
 import re
@@ -10,7 +11,11 @@ import tomllib
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from parvmc import archive
 from parvmc.deck import LEAST_STEPS, SAMPLES, Deck, deck_problems
+from parvmc.declarations import filled, space
 from parvmc.schema import DeckError, Reader, dotted, nearest, shown
 
 FREE = {"title", "output.checkpoint_interval", "production.target_error"}  # a resumed run may change them
@@ -18,17 +23,53 @@ GROWING = {"optimizer.iterations", "production.samples", "production.max_samples
 
 
 def _located(deck, folder, strict):
-    """Return the deck with the full paths of the result files that factors start from, and which were not found."""
+    """Return the deck with the full paths of the files that it names, and what is wrong with them if it is strict."""
     state, found = [], []
-    for index, factor in enumerate(deck.state):
-        name = getattr(factor, "initial", "random")
-        places = [os.path.abspath(os.path.join(place, name)) for place in ("", folder)] if name != "random" else []
+
+    def full(key, name, known, kind):
+        if name == known:
+            return name
+        places = [os.path.abspath(os.path.join(place, name)) for place in ("", folder)]
         path = next(filter(os.path.isfile, places), None)
-        if places and not path and strict:
-            reason = f'no file {shown(name)} here or beside the deck; give "random" or a result file'
-            found.append((f"state.{index}.initial", reason))
-        state.append(replace(factor, initial=path) if path else factor)
-    return replace(deck, state=tuple(state)), found
+        if not path and strict:
+            found.append((key, f'no file {shown(name)} here or beside the deck; give "{known}" or {kind}'))
+        return path or name
+
+    for index, factor in enumerate(deck.state):
+        name = getattr(factor, "initial", None) or "random"
+        path = full(f"state.{index}.initial", name, "random", "a result file")
+        state.append(replace(factor, initial=path) if path != name else factor)
+    settings = deck.pretrain
+    path = full("pretrain.reference", settings.reference, "ideal", "an HDF5 file with configurations")
+    if strict and path != "ideal" and not found:
+        try:
+            configurations(path, space(deck.system))
+        except DeckError as error:
+            found += error.problems
+    return replace(deck, state=tuple(state), pretrain=replace(settings, reference=path)), found
+
+
+def configurations(path, space):
+    """Return float64[samples, units], the dataset `positions` [samples, particles, dimensions] of an HDF5 file.
+
+    Raises DeckError where it is not there or is not such numbers.
+    """
+    shape, found = f"[samples, {space.particles}, {space.dimensions}]", None
+    try:
+        with contextlib.closing(archive.Reader(path)) as file:
+            found = file.value("positions") if "positions" in file else None
+    except OSError as error:
+        reason = " ".join(str(error).split())
+    else:
+        reason = f"it has no dataset positions of numbers {shape}"
+        if isinstance(found, np.ndarray) and found.dtype.kind in "fiu":
+            if found.ndim == 3 and len(found) and found.shape[1:] == (space.particles, space.dimensions):
+                if np.isfinite(found).all():
+                    return found.reshape(len(found), -1).astype(np.float64)
+                reason = "not all of its positions are finite"
+            else:
+                reason = f"its positions have the shape {list(found.shape)}, and this deck needs {shape}"
+    raise DeckError([("pretrain.reference", f"{path}: {reason}")])
 
 
 def _override(table, text):
@@ -105,16 +146,13 @@ def resolved(deck):
     amount = "samples" if production.target_error is None else "max_samples"
     default = max(SAMPLES if amount == "samples" else 64 * SAMPLES, LEAST_STEPS * walkers)
     equilibration = deck.sampler.equilibration if production.equilibration is None else production.equilibration
-    filled = {amount: getattr(production, amount) or default, "equilibration": equilibration}
-    state = []
-    for factor in deck.state:
-        k, c = getattr(factor, "exponents", (None, None))
-        state.append(replace(factor, gaussian_factor=k, coupling_power=c) if k is not None else factor)
+    settled = {amount: getattr(production, amount) or default, "equilibration": equilibration}
     return replace(
         deck,
-        state=tuple(state),
+        state=tuple(filled(factor, space(deck.system)) for factor in deck.state),
         optimizer=replace(deck.optimizer, samples=deck.optimizer.samples or walkers),
-        production=replace(production, **filled),
+        pretrain=replace(deck.pretrain, samples=deck.pretrain.samples or walkers),
+        production=replace(production, **settled),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Lt, doc
 
 from parvmc import hamiltonians, observables, optimizers, samplers, states
-from parvmc.declarations import problems, space
+from parvmc.declarations import confines, conflicts, hidden_copies, problems, space
 from parvmc.dispatch import Kinds, discover, settings
 from parvmc.schema import DeckError, shown
 
@@ -43,6 +43,25 @@ class Production:
 
 
 @settings
+class Pretrain:
+    """[pretrain]: the first gaussian_rbm factor is fitted to samples before the energy is minimised."""
+
+    iterations: Annotated[int, Ge(0), doc("steps that raise the likelihood of the samples; 0: no pretraining")] = 0
+    reference: Annotated[
+        str, doc('what is fitted: "ideal", the ideal gas of the trap, or an HDF5 file with a dataset positions')
+    ] = "ideal"
+    samples: Annotated[
+        Annotated[int, Ge(1)] | None,
+        doc("samples per iteration over all ranks, a multiple of walkers; default: walkers"),
+    ] = None
+    sweeps: Annotated[int, Ge(1), doc("Gibbs sweeps of all chains before each measurement")] = 1
+    optimizer: Annotated[Literal[tuple(OPTIMIZERS)], doc("kind of the optimiser, its other keys at their defaults")] = (
+        "adam"
+    )
+    learning_rate: Annotated[float, Gt(0), doc("of the optimiser at first; shrinks to 0 over the iterations")] = 0.02
+
+
+@settings
 class Output:
     """[output]: what is written when."""
 
@@ -61,6 +80,7 @@ class Deck:
     state: Annotated[tuple, Kinds(STATES, many=True), doc("the factors of the trial state")]
     sampler: Annotated[object, Kinds(SAMPLERS), doc("how walkers move")] = SAMPLERS["metropolis"]()
     optimizer: Annotated[object, Kinds(OPTIMIZERS), doc("how parameters change")] = OPTIMIZERS["reconfiguration"]()
+    pretrain: Annotated[Pretrain, doc("what the state is fitted to before the energy is minimised")] = Pretrain()
     production: Annotated[Production, doc("what is measured at the end")] = Production()
     output: Annotated[Output, doc("what is written when")] = Output()
 
@@ -100,19 +120,37 @@ def _multiple(value, unit, name):
     return f"{value} is not a multiple of {name} = {unit}; {neighbours}"
 
 
+def fitted(deck):
+    """Return the number of the factor that pretraining fits, the first whose |psi|^2 can be sampled in blocks, or
+    None."""
+    return next((number for number, factor in enumerate(deck.state) if hidden_copies(factor) is not None), None)
+
+
 def deck_problems(deck):
     """Return the components' own reasons why they cannot work, and the counts and keys that do not go together."""
     parts = {"system": deck.system, "sampler": deck.sampler, "optimizer": deck.optimizer}
     parts |= {f"state.{index}": factor for index, factor in enumerate(deck.state)}
+    parts |= {f"production.observables.{index}": part for index, part in enumerate(deck.production.observables)}
     region, production = space(deck.system), deck.production
     found = [
         (f"{path}.{key}" if key else path, text) for path, part in parts.items() for key, text in problems(part, region)
     ]
+    if not any(confines(factor) for factor in deck.state):
+        reason = "has no factor that falls off with the distance from the trap, and so no norm"
+        found.append(("state", f"{reason}; add one of kind gaussian or gaussian_rbm"))
+    if not found:  # what follows asks components that are sound by themselves
+        pairs = {"system": deck.system, "sampler": deck.sampler}
+        found += [(f"{path}.{key}", text) for path, part in pairs.items() for key, text in conflicts(part, deck.state)]
     walkers, lanes, samples = deck.sampler.walkers, deck.sampler.lanes, deck.optimizer.samples
     if walkers % lanes:
         found.append(("sampler.walkers", _multiple(walkers, lanes, "sampler.lanes")))
     if samples is not None and samples % walkers:
         found.append(("optimizer.samples", _multiple(samples, walkers, "sampler.walkers")))
+    if deck.pretrain.samples is not None and deck.pretrain.samples % walkers:
+        found.append(("pretrain.samples", _multiple(deck.pretrain.samples, walkers, "sampler.walkers")))
+    if deck.pretrain.iterations and fitted(deck) is None:
+        reason = "cannot be above 0 for a state without a gaussian_rbm, which is what pretraining fits"
+        found.append(("pretrain.iterations", f"{reason}; add such a factor or give 0"))
     if production.samples and production.target_error:
         found.append(("production.samples", "cannot go with target_error; bound such a run with max_samples"))
     if production.max_samples and not production.target_error:

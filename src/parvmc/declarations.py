@@ -89,9 +89,15 @@ def pole(interaction):
 
 
 @operation
-def core(component):
+def core(component, space=None):
     """Return the distance (length) below which an interaction is infinite, or a factor of psi is zero; 0 for most."""
     return 0.0
+
+
+@operation
+def filled(factor, space):
+    """Return the factor with every default that depends on other keys filled in."""
+    return factor
 
 
 @operation

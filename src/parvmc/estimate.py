@@ -3,7 +3,9 @@
 import math
 
 from parvmc import declarations, walk
+from parvmc.observables.several import Observables
 from parvmc.series import MOST_ROWS
+from parvmc.simulation import OBSERVED_PER_CALL, OBSERVED_ROWS, STEPS_PER_CALL
 from parvmc.starting import starting_parameters
 from parvmc.states.product import TrialState
 
@@ -29,6 +31,10 @@ def estimate(deck, ranks):
     series = local // sampler.lanes * rows * columns * 8
     gathered = 2 * batches * rows * columns * 8
     matrices = 8 * 8 * trained**2
+    numbers = Observables(deck.production.observables, space).size
+    per_call = min(max(OBSERVED_PER_CALL, numbers), STEPS_PER_CALL * numbers)
+    observed = local // sampler.lanes * (3 * OBSERVED_ROWS // 2 * numbers + 2 * per_call) * 8
+    gathered_observed = 2 * batches * min(steps, OBSERVED_ROWS) * numbers * 8
 
     sweeps = optimizer.iterations * optimizer.samples * sampler.thinning + steps * sampler.walkers * sampler.thinning
     sweeps += sampler.walkers * (sampler.equilibration + deck.production.equilibration)
@@ -41,12 +47,17 @@ def estimate(deck, ranks):
 
     lines = [
         f"parameters: {total}, of which {trained} are trained",
-        f"memory per rank: {_size(walkers + samples + series + matrices)} besides the program's own, "
-        f"rank 0 {_size(gathered)} more",
+        f"memory per rank: {_size(walkers + samples + series + matrices + observed)} besides the program's own, "
+        f"rank 0 {_size(gathered + gathered_observed)} more",
         f"walkers: {sampler.walkers} in {batches} batches, {local} on a rank at the most of {ranks}; "
         f"up to {batches} ranks can share them",
         f"moves: {sweeps * space.particles:.2g}; about {nanoseconds / 1e9 / 60:.1g} core-minutes (to a factor of two)",
     ]
+    if numbers:
+        text = (
+            f"observables: {numbers} numbers at every step, in {min(steps, OBSERVED_ROWS)} rows for each batch: of the"
+        )
+        lines.insert(2, f"{text} memory {_size(observed)} per rank, rank 0 {_size(gathered_observed)} more at the end")
     return "\n".join(f"# {line}" for line in lines)
 
 

@@ -73,6 +73,29 @@ def log_amplitude(state, work, positions, logarithms):
 
 
 @operation
+def pair_ratio(factor, first, second, distance, proposed, exponent, ratios):
+    """Multiply ratios float64[lanes] by e^(2 f(r') - 2 f(r)), f = ln psi of the pair, or add its logarithm to exponent.
+
+    distance, proposed: the rows of r and r'; first, second: the particles' numbers.
+    """
+
+
+@operation
+def pair_slopes(factor, first, second, distance, slope, curvature):
+    """Fill the rows slope with f'(r) / r and curvature with f''(r)."""
+
+
+@operation
+def pair_logarithm(factor, first, second, distance, logarithms):
+    """Add f(r) to the row logarithms."""
+
+
+@operation
+def pair_derivatives(factor, first, second, distance, derivatives):
+    """Add d f(r) / d coordinate to derivatives float64[trained, lanes]."""
+
+
+@operation
 def pair_energy(interaction, squared_distance, energy):
     """Add v(r) to the row energy float64[lanes], given the row of r^2."""
 

@@ -48,6 +48,10 @@ class Progress:
             self._began, self._first = now, done
         self._phase, self._printed = line["phase"], now
         text = f"{line['phase']:<13} {done:>7} of {line['of']}"
+        if "log_likelihood" in line:
+            text += f"   ln L = {line['log_likelihood']:.4f}"
+        if "divergence" in line:
+            text += f", {line['divergence']:.1e} below the ideal gas's"
         if "energy" in line:
             text += f"   E = {with_error(line['energy'], line['energy_error'])}"
         if "variance" in line:

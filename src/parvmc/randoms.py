@@ -4,12 +4,13 @@ The generator is xoshiro256++ (Blackman and Vigna, ACM Trans. Math. Softw. 47, 3
 exclusive ors on four 64-bit words, which vectorise over the lanes.
 """
 
+import math
 from enum import IntEnum
 
 import numpy as np
 
 from parvmc.dispatch import row_function
-from parvmc.vecmath import float_of
+from parvmc.vecmath import float_of, log, sine_and_cosine
 
 
 class Purpose(IntEnum):
@@ -19,6 +20,7 @@ class Purpose(IntEnum):
     WALKERS = 1
     OPTIMIZATION = 2
     PRODUCTION = 3
+    PRETRAINING = 4
 
 
 def generator(seed, purpose, batch=0):
@@ -63,3 +65,24 @@ def uniform(randoms, row):
     """Fill row float64[lanes] with numbers uniform in [0, 1), multiples of 2^-52, and advance randoms uint64[4,
     lanes]."""
     _draw(randoms[0], randoms[1], randoms[2], randoms[3], row)
+
+
+@row_function
+def _box_muller(first, second):
+    for lane in range(first.size):
+        radius = math.sqrt(-2.0 * log(1.0 - first[lane]))
+        sine, cosine = sine_and_cosine(second[lane])
+        first[lane] = radius * cosine
+        second[lane] = radius * sine
+
+
+@row_function
+def normal(randoms, first, second):
+    """Fill two rows float64[lanes] with independent standard normal numbers, from two uniform ones for each lane.
+
+    r cos(2 pi v) and r sin(2 pi v), r^2 = -2 ln(1 - u) (Box and Muller, Ann. Math. Stat. 29, 610 (1958)); none is
+    beyond 8.5, since 1 - u is 2^-52 or more.
+    """
+    uniform(randoms, first)
+    uniform(randoms, second)
+    _box_muller(first, second)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from parvmc import statistics
+from parvmc import pretraining, statistics
 from parvmc.archive import Dataset
 from parvmc.declarations import (
     parameter_notes,
@@ -62,17 +62,22 @@ def running(simulation, series, job, status):
     groups = {"provenance": {name: [row[name] for row in rows] for name in rows[-1]}}
     attached = {"original": job.original}
     datasets = {"input": Dataset(job.deck_text, "", "the deck, every default filled in (TOML)", (), attached)}
-    datasets |= _optimization(simulation) | _parameters(simulation)
+    datasets |= pretraining.datasets(simulation) | _optimization(simulation) | _parameters(simulation)
     if len(series):
         datasets |= _production(simulation, series)
     return attributes, datasets, groups
 
 
-def finished(simulation, series, job, values, blocked):
-    """Return (attributes, datasets, groups) of the final result file; values, blocked: what `results` returned."""
+def finished(simulation, series, job, values, blocked, observed):
+    """Return (attributes, datasets, groups) of the final result file.
+
+    values, blocked: what `results` returned; observed: {name: Quantity} of the observables.
+    """
     attributes, datasets, groups = running(simulation, series, job, "finished")
-    more, tables = _results(values, blocked)
-    return attributes, datasets | more, groups | tables
+    for more, tables in (_results(values, blocked), _observables(observed)):
+        datasets |= more
+        groups |= tables
+    return attributes, datasets, groups
 
 
 def _optimization(simulation):
@@ -171,6 +176,23 @@ def _results(values, blocked):
         found[f"{path}/blocks"] = Dataset(table.blocks, "1", "blocks per batch")
         found[f"{path}/error"] = Dataset(table.error, ENERGY, "standard error of the mean at this block size")
         found[f"{path}/error_of_error"] = Dataset(table.error_of_error, ENERGY, "standard error of that error")
+    return found, groups
+
+
+def _observables(observed):
+    """Return the group of each quantity: values, errors, and its axes, whose order is an attribute of the group."""
+    found, groups = {}, {}
+    for name, quantity in observed.items():
+        path = f"observables/{name}"
+        for axis, (values, unit, text) in quantity.axes.items():
+            found[f"{path}/{axis}"] = Dataset(values, unit, text)
+        axes = tuple(f"{path}/{axis}" for axis in quantity.axes)
+        found[f"{path}/values"] = Dataset(quantity.values, quantity.unit, quantity.description, axes)
+        if quantity.errors is not None:
+            text = f"standard errors of {name}, each by blocking"
+            found[f"{path}/errors"] = Dataset(quantity.errors, quantity.unit, text, axes)
+        if axes:
+            groups[path] = {"axes": list(quantity.axes)}
     return found, groups
 
 

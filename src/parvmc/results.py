@@ -19,6 +19,7 @@ from parvmc.archive import Reader
 
 SCHEMA, SCHEMA_VERSION = "parvmc", 1
 USUAL_COMPONENTS = ("kinetic", "trap", "interaction")
+SCALAR_OBSERVABLES = ("radius", "squared_radius", "pair_distance")
 NOT_COMPONENTS = {"step", "batch", "energy", "local_energy", "local_energy_squared", "energy_squared", "virial"}
 
 
@@ -39,6 +40,21 @@ class Blocking:
     error_of_error: np.ndarray
     level: int
     plateau: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Observable:
+    """One quantity that was measured besides the energy: a number or an array, with its standard errors.
+
+    errors: of the same shape, or None; axes: {name: float64[n]}, one for each dimension of values, in order; unit,
+    description: what the values are.
+    """
+
+    values: np.ndarray
+    errors: np.ndarray | None
+    axes: dict
+    unit: str
+    description: str
 
 
 def open(path):
@@ -189,6 +205,22 @@ class Result:
         return Blocking(*columns, int(attributes.get("level", -1)), bool(attributes.get("plateau", False)))
 
     @property
+    def observable_names(self):
+        """Names of the quantities measured besides the energy, none while the run goes on."""
+        return self._names("observables")
+
+    def observable(self, name):
+        """A quantity measured besides the energy: density, pair_correlation, radius, ..."""
+        if name not in self.observable_names:
+            there = ", ".join(self.observable_names) or f"none (status: {self.status})"
+            raise KeyError(f"{self.path}: no observable {name!r}; there is: {there}")
+        path = f"observables/{name}"
+        columns, attributes = self._arrays(path), self._attributes(f"{path}/values")
+        axes = {axis: columns[axis] for axis in self._attributes(path).get("axes", ())}
+        unit, description = attributes.get("units", ""), attributes.get("description", "")
+        return Observable(columns["values"], columns.get("errors"), axes, unit, description)
+
+    @property
     def scalar_names(self):
         """Names of the final values, none while the run goes on."""
         return self._names("result")
@@ -208,19 +240,29 @@ class Result:
     @property
     def exact_components(self):
         """{name: exact value} of the energy's components where they are known for exactly this system, else empty."""
+        found = self._exact()
+        return {name: getattr(found, name) for name in USUAL_COMPONENTS} if found else {}
+
+    @property
+    def exact_observables(self):
+        """{name: exact value} of scalar observables where they are known for exactly this system, else empty."""
+        found = self._exact()
+        known = {name: getattr(found, name) for name in SCALAR_OBSERVABLES} if found else {}
+        return {name: value for name, value in known.items() if value is not None}
+
+    def _exact(self):
         system = self.deck.get("system", {})
         if system.get("kind") != "trap":
-            return {}
+            return None
         dimensions, omega = system["dimensions"], system.get("omega", 1.0)
         interaction = system.get("interaction", {"kind": "none"})
-        found = references.exact(
+        return references.exact(
             system["particles"],
             dimensions,
             omega if isinstance(omega, list) else [omega] * dimensions,
             interaction["kind"],
             interaction.get("strength", 1.0),
         )
-        return {name: getattr(found, name) for name in USUAL_COMPONENTS} if found else {}
 
 
 def with_error(value, error):

@@ -6,6 +6,7 @@ import numpy as np
 
 import parvmc
 from parvmc import archive, checkpoint, provenance, record
+from parvmc.pretraining import pretrain
 from parvmc.progress import summary
 from parvmc.simulation import NotFinite, Simulation
 from parvmc.stages import compile_kernels, equilibrate, optimize, produce, settle
@@ -22,7 +23,7 @@ def run(job, world, clock, progress):
     simulation = begin(job, world, progress)
     compile_kernels(simulation)  # on one rank of each node, the others load what it left
     try:
-        for stage in (equilibrate, optimize, settle, produce):
+        for stage in (pretrain, equilibrate, optimize, settle, produce):
             for report in stage(simulation):  # at every place where a checkpoint may fall
                 progress.report(report)
                 job.log(report)
@@ -51,7 +52,8 @@ def begin(job, world, progress):
         progress.warn(f"ranks on different processors ({job.provenance['processors']}); the last bits may differ")
     if job.resumes:
         checkpoint.restore(simulation, job.checkpoint)
-        at = f"optimisation iteration {simulation.iteration}, production step {simulation.series.steps}"
+        at = f"pretraining iteration {simulation.pretrained}, " if job.deck.pretrain.iterations else ""
+        at += f"optimisation iteration {simulation.iteration}, production step {simulation.series.steps}"
         progress.say(f"resumed at {at}")
     return simulation
 
@@ -72,13 +74,15 @@ def finish(simulation, job, progress):
     """Do the statistics of the whole production and write the final result."""
     world = simulation.world
     series, walker_means = simulation.gathered_series(), simulation.gathered_walker_means()
+    rows = simulation.gathered_observed()
     close_accounts(simulation)
     seconds, moves = np.sum(world.gather([simulation.production_seconds, simulation.production_moves]), axis=0)
     if world.is_root:
         values, blocked = record.results(simulation, series, walker_means)
         for text in record.warnings(simulation.deck, values, blocked):
             progress.warn(text)
-        archive.write_result(job.files.result, *record.finished(simulation, series, job, values, blocked))
+        observed = simulation.observables.quantities(simulation.extent, rows)
+        archive.write_result(job.files.result, *record.finished(simulation, series, job, values, blocked, observed))
         progress.conclude(summary(values, moves / seconds if moves else None, simulation.core_seconds / 3600))
     world.wait()
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from parvmc import declarations, walk
 from parvmc.observables.several import Observables
-from parvmc.randoms import Purpose, generator, streams
+from parvmc.placement import place
+from parvmc.randoms import Purpose, streams
 from parvmc.series import Series
 from parvmc.states.product import TrialState
 
@@ -27,10 +28,12 @@ class Simulation:
     """All that changes while a run goes on, on this rank: its batches of walkers, and what all ranks have in common.
 
     positions: float64[local batches, units, lanes]; randoms: uint64[local batches, 4, lanes]; vector: the trained
-    parameters; memory: the optimiser's; center: the last iteration's means; window: the vectors that production will
-    average; history: one list per name in HISTORY; equilibrated, settled: sweeps done before the optimisation and
-    before production; frozen: whether the optimisation is over; optimized_...: the walkers at its end; step_length: the
-    sampler's step; beta: of the control variate; series, walker_sums, accepted: what production has measured.
+    parameters; pretrained: iterations done of the pretraining, with pretraining_memory, pretraining_history and
+    reference, the configurations float64[samples, units] that were read for it; memory: the optimiser's; center: the
+    last iteration's means; window: the vectors that production will average; history: one list per name in HISTORY;
+    equilibrated, settled: sweeps done before the optimisation and before production; frozen: whether the optimisation
+    is over; optimized_...: the walkers at its end; step_length: the sampler's step; beta: of the control variate;
+    series, walker_sums, accepted: what production has measured.
     """
 
     def __init__(self, deck, world, parameters):
@@ -51,9 +54,11 @@ class Simulation:
         self.center = np.zeros(1 + self.vector.size)
         self.window = np.empty((0, self.vector.size))
         self.history = {name: [] for name in HISTORY}
-        self.equilibrated = self.iteration = 0
+        self.pretrained = self.equilibrated = self.iteration = 0
+        self.pretraining_memory, self.pretraining_history = {}, {}
+        self.reference = np.empty((0, self.space.units))
 
-        self.positions = self._initial_positions()
+        self.positions = place(deck.seed, self.share, self.lanes, self.space, self.state.core)
         self.randoms = self._streams(Purpose.OPTIMIZATION)
         self.step_length = declarations.first_step(deck.sampler, self.space)
         self.optimized_positions, self.optimized_randoms = self.positions, self.randoms
@@ -74,15 +79,6 @@ class Simulation:
         self.observed = Series(len(self.share), self.observables.size, OBSERVED_ROWS)
         self.extent = np.ones(self.space.dimensions)
         self.walker_sums = np.zeros((len(self.share), self.lanes))
-
-    def _initial_positions(self):
-        """Draw positions from the ideal gas of the trap, a Gaussian of variance 1/(2 omega) along each axis."""
-        width = np.tile(1.0 / np.sqrt(2.0 * np.array(self.space.omega)), self.space.particles)
-        positions = np.empty((len(self.share), self.space.units, self.lanes))
-        for row, batch in enumerate(self.share):
-            normal = generator(self.deck.seed, Purpose.WALKERS, batch).standard_normal(positions.shape[1:])
-            positions[row] = width[:, np.newaxis] * normal
-        return positions
 
     def _streams(self, purpose):
         return streams(self.deck.seed, purpose, self.share, self.lanes)
@@ -174,6 +170,11 @@ class Simulation:
     def gathered_series(self):
         """Return on rank 0 the production rows of all batches, float64[rows, batches, columns]; elsewhere None."""
         blocks = list(self.world.blocks(self.series.rows))
+        return np.concatenate(blocks).transpose(1, 0, 2) if blocks else None
+
+    def gathered_observed(self):
+        """Return on rank 0 what the observables found, float64[rows, batches, size]; elsewhere None."""
+        blocks = list(self.world.blocks(self.observed.rows))
         return np.concatenate(blocks).transpose(1, 0, 2) if blocks else None
 
     def gathered_walker_means(self):

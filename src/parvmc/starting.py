@@ -17,7 +17,7 @@ def starting_parameters(deck, warm=True):
     state = TrialState(deck.state, space)
     parameters = state.initial(generator(deck.seed, Purpose.PARAMETERS))
     for index, factor in enumerate(deck.state):
-        if warm and getattr(factor, "initial", "random") != "random":
+        if warm and getattr(factor, "initial", None) not in (None, "random"):
             _take_over(f"state.{index}", factor, space, parameters[index])
     return parameters
 

@@ -1,6 +1,6 @@
 """Elementary functions that vectorise: PyPI's llvmlite has no vector mathematics, math.exp in a loop is a scalar call.
 
-The polynomials use additions, multiplications and bit casts alone, so that a loop over lanes becomes vector code, and
+The polynomials use arithmetic and bit casts alone, so that a loop over lanes becomes vector code, and
 the rounding trick in them is the reason why no kernel allows reassociation.
 """
 
@@ -15,6 +15,9 @@ _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01  # its last 21 bits are zero, so that n * _LN2_HIGH is exact for |n| < 2^11
 _LN2_LOW = 1.90821492927058770002e-10
 _ROUNDER = 6755399441055744.0  # 1.5 * 2^52: added to t, it leaves the integer nearest to t in the low bits
+_TWO_PI = 6.283185307179586
+_MANTISSA_BITS = np.uint64(52)
+_BITS_OF_2_52 = np.uint64(0x4330000000000000)
 _LOWEST = -708.0
 _HIGHEST = 709.0
 
@@ -81,3 +84,67 @@ def exp(x):
     tail = r + r * r * p
     scale = float_of((bits_of(shifted) << 52) + 4607182418800017408)  # 1023 << 52, the bits of 1.0
     return scale + scale * tail
+
+
+@row_function
+def log(x):
+    """Return ln x to one unit in the last place for finite x >= 2^-1022; anything else gives a number without meaning.
+
+    x = 2^n m with sqrt(1/2) <= m < sqrt(2), f = m - 1 and s = f / (2 + f): ln m = 2 artanh s = f - s (f - R), R the
+    series 2 s^2 / 3 + 2 s^4 / 5 + ... to s^20 (remainder below 2e-18), and f - s (f - R) as f - (f^2 / 2 - s (f^2 / 2 +
+    R)), which rounds least.
+    """
+    above = bits_of(x) - 4604544271217802189  # the bits of sqrt(1/2)
+    high = above & -4503599627370496  # the sign and exponent bits of a float64: n << 52
+    f = float_of(bits_of(x) - high) - 1.0
+    # n + 1023 set into the low bits of 2^52: a conversion of integers to float64 is a scalar call without AVX-512
+    count = np.uint64(above + 4607182418800017408) >> _MANTISSA_BITS
+    n = float_of(np.int64(count | _BITS_OF_2_52)) - 4503599627371519.0  # 2^52 + 1023
+    s = f / (2.0 + f)
+    z = s * s
+    p = 2.0 / 21.0
+    p = p * z + 2.0 / 19.0
+    p = p * z + 2.0 / 17.0
+    p = p * z + 2.0 / 15.0
+    p = p * z + 2.0 / 13.0
+    p = p * z + 2.0 / 11.0
+    p = p * z + 2.0 / 9.0
+    p = p * z + 2.0 / 7.0
+    p = p * z + 2.0 / 5.0
+    p = p * z + 2.0 / 3.0
+    half = 0.5 * f * f
+    return n * _LN2_HIGH - ((half - (s * (half + z * p) + n * _LN2_LOW)) - f)
+
+
+@row_function
+def sine_and_cosine(u):
+    """Return (sin, cos) of 2 pi u, each to two units in the last place, for |u| < 2^49.
+
+    u = n / 4 + r with |r| <= 1/8: both by their Taylor series in y = 2 pi r, to y^17 and y^16 (remainders below 2e-18),
+    and n, modulo 4, says which is which and with what sign.
+    """
+    shifted = 4.0 * u + _ROUNDER
+    n = bits_of(shifted)
+    y = _TWO_PI * (u - 0.25 * (shifted - _ROUNDER))
+    z = y * y
+    p = 1.0 / 355687428096000.0
+    p = p * z - 1.0 / 1307674368000.0
+    p = p * z + 1.0 / 6227020800.0
+    p = p * z - 1.0 / 39916800.0
+    p = p * z + 1.0 / 362880.0
+    p = p * z - 1.0 / 5040.0
+    p = p * z + 1.0 / 120.0
+    p = p * z - 1.0 / 6.0
+    sine = y + y * (z * p)
+    p = 1.0 / 20922789888000.0
+    p = p * z - 1.0 / 87178291200.0
+    p = p * z + 1.0 / 479001600.0
+    p = p * z - 1.0 / 3628800.0
+    p = p * z + 1.0 / 40320.0
+    p = p * z - 1.0 / 720.0
+    p = p * z + 1.0 / 24.0
+    cosine = 1.0 - (0.5 * z - z * (z * p))
+    first = cosine if n & 1 else sine
+    second = sine if n & 1 else cosine
+    # the second bit of n is the sign of the sine, that of n + 1 the sign of the cosine
+    return float_of(bits_of(first) ^ ((n & 2) << 62)), float_of(bits_of(second) ^ (((n + 1) & 2) << 62))

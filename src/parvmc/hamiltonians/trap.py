@@ -6,20 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, Gt, Le, doc
 
-from parvmc.declarations import (
-    Space,
-    components,
-    core,
-    exponent,
-    hamiltonian_pack,
-    interaction_pack,
-    pole,
-    poles,
-    problems,
-    reference_energy,
-    space,
-    virial_weights,
-)
+from parvmc.declarations import (Space, components, conflicts, core, exponent, hamiltonian_pack, interaction_pack, pole, poles, problems, reference_energy, space, virial_weights)
 from parvmc.dispatch import Kinds, discover, implements, row_function, settings
 from parvmc.hamiltonians import interactions
 from parvmc.operations import (
@@ -81,6 +68,15 @@ def _problems(system, space):
     if len(space.omega) != space.dimensions:
         found.append(("omega", f"has {len(space.omega)} values for {space.dimensions} dimensions; give one per axis"))
     return found
+
+
+@implements(conflicts, Settings)
+def _conflicts(system, factors):
+    diameter = core(system.interaction)
+    if system.particles > 1 and max(core(factor, space(system)) for factor in factors) < diameter:
+        reason = f"hard spheres of diameter {diameter:g} need a trial state that is zero wherever they overlap"
+        return [("interaction", f'{reason}; add a factor [[state]] with kind = "hard_core_jastrow"')]
+    return []
 
 
 @implements(components, Settings)

@@ -51,11 +51,17 @@ class Observables:
         return whole
 
     def quantities(self, extent, rows):
-        """Return {name: Quantity} of all observables from rows float64[rows, batches, size]."""
+        """Return {name: Quantity} of all observables from rows float64[rows, batches, size].
+
+        A name begins with the observable's kind; of a kind that is there twice the second is kind_2.
+        """
         found, pack = {}, self.pack(extent)
-        for observable in self.settings:
-            size = pack.first.size
-            found |= observed(observable, self.space, extent, rows[:, :, :size])
+        kinds = [observable.kind for observable in self.settings]
+        for index, observable in enumerate(self.settings):
+            size, kind, number = pack.first.size, observable.kind, kinds[: index + 1].count(observable.kind)
+            label = f"{kind}_{number}" if number > 1 else kind
+            for name, quantity in observed(observable, self.space, extent, rows[:, :, :size]).items():
+                found[label + name.removeprefix(kind)] = quantity
             rows, pack = rows[:, :, size:], pack.rest
         return found
 

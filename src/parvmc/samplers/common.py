@@ -1,10 +1,11 @@
-"""What all samplers are told: how many walkers there are, and when they are measured."""
+"""What samplers have in common: how many walkers there are and when they are measured, and the accept step on lanes."""
 
 from typing import Annotated
 
 from annotated_types import Ge, doc
 
-from parvmc.dispatch import settings
+from parvmc.declarations import hidden_copies
+from parvmc.dispatch import row_function, settings
 
 
 @settings
@@ -15,3 +16,37 @@ class Walkers:
     lanes: Annotated[int, Ge(1), doc("walkers of one batch, which move together through the vector units")] = 128
     equilibration: Annotated[int, Ge(0), doc("sweeps before the first measurement")] = 500
     thinning: Annotated[int, Ge(1), doc("sweeps between measurements; a sweep proposes one move per particle")] = 2
+
+
+def block_conflicts(kind, factors):
+    """Return why a sampler that draws visible units given hidden ones cannot sample these factors, as `conflicts`."""
+    if len(factors) == 1 and hidden_copies(factors[0]) is not None:
+        return []
+    state = " times ".join(factor.kind for factor in factors)
+    need = "draws the visible units given the hidden ones, so psi must be one gaussian_rbm and nothing else"
+    return [("kind", f'{kind} {need}, and here it is {state}; use "metropolis" or "langevin"')]
+
+
+@row_function
+def decide(ratios, threshold, mask):
+    """Set the mask to 1 where the uniform threshold is below the ratio, 0 elsewhere; a zero or a NaN is never above."""
+    for lane in range(mask.size):
+        mask[lane] = 1.0 if threshold[lane] < ratios[lane] else 0.0
+
+
+@row_function
+def count(mask):
+    """Return in how many lanes the mask is 1."""
+    accepted = 0
+    for lane in range(mask.size):
+        accepted += int(mask[lane])
+    return accepted
+
+
+@row_function
+def move(mask, displacement, position):
+    """Displace a coordinate where the mask is 1; elsewhere the displacement may be anything, also no number."""
+    for lane in range(position.size):
+        present = position[lane]
+        moved = present + displacement[lane]
+        position[lane] = moved if mask[lane] > 0.5 else present

@@ -7,13 +7,9 @@ from annotated_types import Gt, Lt, doc
 
 from parvmc.declarations import first_step, sampler_pack, target_acceptance
 from parvmc.dispatch import implements, row_function, settings
-from parvmc.operations import (
-    accept,
-    ratio,
-    sweep,
-)
+from parvmc.operations import accept, ratio, sweep
 from parvmc.randoms import uniform
-from parvmc.samplers.common import Walkers
+from parvmc.samplers.common import Walkers, count, decide, move
 
 
 @settings
@@ -58,26 +54,6 @@ def _centre(step, row):
         row[lane] = step * (2.0 * row[lane] - 1.0)
 
 
-@row_function
-def _decide(ratios, threshold, mask):
-    for lane in range(mask.size):
-        mask[lane] = 1.0 if threshold[lane] < ratios[lane] else 0.0
-
-
-@row_function
-def _count(mask):
-    accepted = 0
-    for lane in range(mask.size):
-        accepted += int(mask[lane])
-    return accepted
-
-
-@row_function
-def _move(mask, displacement, position):
-    for lane in range(position.size):
-        position[lane] += mask[lane] * displacement[lane]
-
-
 @implements(sweep, Metropolis)
 def _sweep(sampler, state, work, positions, randoms, scratch):
     displacement, ratios, threshold, mask = scratch[:3], scratch[3], scratch[4], scratch[5]
@@ -90,9 +66,9 @@ def _sweep(sampler, state, work, positions, randoms, scratch):
         ratios[:] = 1.0
         ratio(state, work, positions, particle, displacement, ratios)
         uniform(randoms, threshold)
-        _decide(ratios, threshold, mask)
-        accepted += _count(mask)
+        decide(ratios, threshold, mask)
+        accepted += count(mask)
         for axis in range(sampler.dimensions):
-            _move(mask, displacement[axis], positions[particle * sampler.dimensions + axis])
+            move(mask, displacement[axis], positions[particle * sampler.dimensions + axis])
         accept(state, work, mask)
     return accepted

@@ -11,22 +11,15 @@ curvature_i = 2p / (k sigma_i^2), and the mean of h_j given x is g_j = t + s / (
 """
 
 import math
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, doc
 
-from parvmc.declarations import (
-    coordinates,
-    initial_parameters,
-    moved,
-    parameter_notes,
-    problems,
-    same_meaning,
-    state_pack,
-)
+from parvmc.declarations import (confines, coordinates, filled, hidden_copies, initial_parameters, mixture, moved, parameter_notes, problems, same_meaning, state_pack)
 from parvmc.dispatch import implements, settings
-from parvmc.states import gaussian_rbm_derivatives  # noqa: F401  registers its kernels
+from parvmc.states import gaussian_rbm_blocks, gaussian_rbm_derivatives  # noqa: F401  registers their kernels
 from parvmc.states.gaussian_rbm_lanes import GaussianRbm
 
 GROUPS = {"visible_bias": "a", "hidden_bias": "b", "weights": "w", "sigma": "sigma"}
@@ -96,6 +89,12 @@ def _problems(factor, space):
     if len(set(factor.train)) < len(factor.train):
         found.append(("train", "names a group twice"))
     return found
+
+
+@implements(filled, Settings)
+def _filled(factor, space):
+    k, c = factor.exponents
+    return replace(factor, gaussian_factor=k, coupling_power=c)
 
 
 @implements(initial_parameters, Settings)
@@ -185,3 +184,18 @@ def _pack(factor, space, parameters):
         trains_sigma="sigma" in factor.train,
         sigma_shared=factor.sigma_shared,
     )
+
+
+@implements(confines, Settings)
+def _confines(factor):
+    return True
+
+
+@implements(hidden_copies, Settings)
+def _hidden_copies(factor):
+    return factor.hidden, 1 if factor.amplitude == "sqrt" else 2
+
+
+@implements(mixture, Settings)
+def _mixture(factor, space, parameters):
+    return gaussian_rbm_blocks.log_weights(state_pack(factor, space, parameters))

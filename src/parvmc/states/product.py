@@ -10,14 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parvmc.declarations import (
-    Space,
-    coordinates,
-    cusp,
-    initial_parameters,
-    moved,
-    state_pack,
-)
+from parvmc.declarations import (Space, coordinates, core, cusp, initial_parameters, moved, state_pack)
 from parvmc.dispatch import implements
 from parvmc.operations import (
     accept,
@@ -47,6 +40,11 @@ class TrialState:
     def cusp(self, parameters):
         """Return the slope of ln psi at r = 0, summed over the factors."""
         return sum(cusp(factor, self.space, own) for factor, own in zip(self.factors, parameters, strict=True))
+
+    @property
+    def core(self):
+        """Distance below which psi is zero, the largest of the factors' own (length)."""
+        return max(core(factor, self.space) for factor in self.factors)
 
     def initial(self, generator):
         """Return the starting parameters, a dict of arrays for each factor."""

@@ -37,14 +37,17 @@ def _pack(interaction):
     return Coulomb(interaction.strength)
 
 
+def needs_two_dimensions(name, space):
+    """Return the reason why a repulsion with a 1/r at the origin cannot work in one dimension, as `problems` does."""
+    if space.dimensions == 1 and space.particles > 1:
+        reason = f"{name} in one dimension has no finite energy for a state that does not vanish at contact"
+        return [("", f"{reason}; use soft_coulomb, or two or three dimensions")]
+    return []
+
+
 @implements(problems, Settings)
 def _problems(interaction, space):
-    if space.dimensions == 1 and space.particles > 1:
-        reason = (
-            "bare Coulomb repulsion in one dimension has no finite energy for a state that does not vanish at contact"
-        )
-        return [("", f"{reason}; use two or three dimensions, or no interaction")]
-    return []
+    return needs_two_dimensions("bare Coulomb repulsion", space)
 
 
 @implements(pole, Settings)

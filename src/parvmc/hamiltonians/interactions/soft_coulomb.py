@@ -1,0 +1,47 @@
+"""Coulomb repulsion softened at the origin, which is needed in one dimension."""
+
+import math
+from typing import Annotated, Literal, NamedTuple
+
+from annotated_types import Ge, Gt, doc
+
+from parvmc.declarations import interaction_pack
+from parvmc.dispatch import implements, row_function, settings
+from parvmc.operations import interacts, pair_energy
+
+
+@settings
+class Settings:
+    """v(r) = strength / sqrt(r^2 + softening^2)."""
+
+    kind: Literal["soft_coulomb"] = "soft_coulomb"
+    strength: Annotated[float, Ge(0), doc("strength of the repulsion, energy times length")] = 1.0
+    softening: Annotated[float, Gt(0), doc("distance at which the repulsion levels off (length)")]
+
+
+class SoftCoulomb(NamedTuple):
+    """Pack of the softened repulsion; strength in energy times length, softening squared in length squared."""
+
+    strength: float
+    squared_softening: float
+
+
+@implements(interaction_pack, Settings)
+def _pack(interaction):
+    return SoftCoulomb(interaction.strength, interaction.softening**2)
+
+
+@implements(interacts, SoftCoulomb)
+def _interacts(interaction):
+    return True
+
+
+@row_function
+def _add(strength, squared_softening, squared_distance, energy):
+    for lane in range(energy.size):
+        energy[lane] += strength / math.sqrt(squared_distance[lane] + squared_softening)
+
+
+@implements(pair_energy, SoftCoulomb)
+def _pair_energy(interaction, squared_distance, energy):
+    _add(interaction.strength, interaction.squared_softening, squared_distance, energy)

@@ -1,0 +1,162 @@
+"""The one-body density matrix on a small grid, and its natural occupations."""
+
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from annotated_types import Ge, doc
+
+from parvmc.declarations import Quantity, observable_pack, observed, problems
+from parvmc.dispatch import implements, row_function, settings
+from parvmc.observables.common import AXES, LENGTH, add_axis, errors, grid, per_volume
+from parvmc.operations import measure, ratio
+from parvmc.randoms import uniform
+
+BINS = {1: 24, 2: 8, 3: 4}
+MOST_CELLS = 256
+
+
+@settings
+class Settings:
+    """rho(x, x') = N int psi(x, X) psi(x', X) dX, the mean over pairs of cells, and its eigenvalues, the occupations.
+
+    At every step each particle i is tried at one place x' uniform in the grid's box of volume V, and with c and c' the
+    cells of x_i and x',
+
+        int_c int_c' rho dx dx' = < sum_i V psi(x') / psi(x) >  over those pairs,
+
+    (McMillan, Phys. Rev. 138, A442 (1965)); psi(x')/psi(x) is the root of the ratio of |psi|^2, which holds for the
+    positive psi that all factors here make. The occupations are the eigenvalues of rho among the functions that are
+    constant in each cell, the mean over cells times a cell's volume: each is a lower bound, which rises to the true one
+    as cells get smaller (noise raises the largest, by little where its error is little). Their sum is reported, to be
+    compared with N. The random numbers are the walk's own: a run with this observable takes another walk.
+    """
+
+    kind: Literal["density_matrix"] = "density_matrix"
+    bins: Annotated[
+        Annotated[int, Ge(1)] | None,
+        doc(f"cells along each axis; default: {BINS[1]}, {BINS[2]}, {BINS[3]} by dimension"),
+    ] = None
+
+
+class DensityMatrix(NamedTuple):
+    """Pack of the density matrix; size: pairs of cells, without order; low, width, inverse_width (of cells):
+    float64[dimensions]; volume: of the box."""
+
+    size: int
+    bins: int
+    cells: int
+    low: np.ndarray
+    width: np.ndarray
+    inverse_width: np.ndarray
+    volume: float
+
+
+def _bins(observable, space):
+    return observable.bins or BINS[space.dimensions]
+
+
+@implements(problems, Settings)
+def _problems(observable, space):
+    bins = _bins(observable, space)
+    most = int(MOST_CELLS ** (1.0 / space.dimensions) + 1e-9)
+    text = f"{bins} along each of {space.dimensions} axes are more than {MOST_CELLS} cells; give at most {most}"
+    return [("bins", text)] if bins > most else []
+
+
+@implements(observable_pack, Settings)
+def _pack(observable, space, extent):
+    bins = _bins(observable, space)
+    cells, width = bins**space.dimensions, 2.0 * extent / bins
+    volume = float(np.prod(2.0 * extent))
+    return DensityMatrix(cells * (cells + 1) // 2, bins, cells, -extent, width, 1.0 / width, volume)
+
+
+@row_function
+def _scale(place, bins):
+    for lane in range(place.size):
+        place[lane] *= bins
+
+
+@row_function
+def _displace(place, low, width, position, displacement):
+    """Fill the displacement to a place that is counted in cells from the box's edge."""
+    for lane in range(position.size):
+        displacement[lane] = low + width * place[lane] - position[lane]
+
+
+@row_function
+def _count_pairs(present, tried, ratios, cells, weight, sums):
+    """Add the amplitudes' ratios to the pairs of cells, which fill a triangle row by row from the diagonal on."""
+    for lane in range(present.size):
+        if present[lane] < cells and tried[lane] < cells:
+            one, other = int(present[lane]), int(tried[lane])
+            low, high = min(one, other), max(one, other)
+            sums[low * cells - low * (low - 1) // 2 + high - low] += weight * np.sqrt(ratios[lane])
+
+
+@implements(measure, DensityMatrix)
+def _measure(observable, state, work, positions, randoms, scratch, row):
+    displacement, ratios, present, tried, place = scratch[:3], scratch[3], scratch[4], scratch[5], scratch[6]
+    bins, dimensions = observable.bins, observable.low.size
+    displacement[:] = 0.0
+    for particle in range(positions.shape[0] // dimensions):
+        present[:] = 0.0
+        tried[:] = 0.0
+        for axis in range(dimensions):
+            position = positions[particle * dimensions + axis]
+            low, inverse_width = observable.low[axis], observable.inverse_width[axis]
+            uniform(randoms, place)
+            _scale(place, bins)
+            add_axis(position, low, inverse_width, bins, present)
+            add_axis(place, 0.0, 1.0, bins, tried)
+            _displace(place, low, observable.width[axis], position, displacement[axis])
+        ratios[:] = 1.0
+        ratio(state, work, positions, particle, displacement, ratios)
+        _count_pairs(present, tried, ratios, observable.cells, observable.volume / ratios.size, row)
+
+
+@implements(observed, Settings)
+def _observed(observable, space, extent, rows):
+    bins, dimensions, name = _bins(observable, space), space.dimensions, observable.kind
+    cells, volume = bins**dimensions, np.prod(2.0 * extent / bins)
+    upper = np.triu_indices(cells)
+    share = np.where(upper[0] == upper[1], 1.0, 0.5)  # of a pair of different cells, half is due to either order
+
+    def matrix(triangle):
+        full = np.zeros((cells, cells))
+        full[upper] = full.T[upper] = share * triangle
+        return full
+
+    integrals, spread = matrix(rows.mean(axis=(0, 1))), matrix(errors(rows))
+    occupations, orbitals = np.full(cells, np.nan), np.full((cells, cells), np.nan)
+    if np.isfinite(integrals).all():  # a machine may overflow at x', where no walker goes
+        occupations, orbitals = (part[..., ::-1] for part in np.linalg.eigh(integrals / volume))
+    # to first order an eigenvalue changes by v . (d rho) v, so that its error is that of the mean of v . rho v
+    products = orbitals[upper[0]] * orbitals[upper[1]] / volume
+    trace = rows[:, :, upper[0] == upper[1]].sum(axis=2, keepdims=True) / volume
+    axes = {}
+    for suffix in ("", "_prime"):
+        for axis, edges in zip(AXES, grid(extent, bins), strict=False):
+            axes[axis + suffix] = (0.5 * (edges[:-1] + edges[1:]), LENGTH, f"middle of the cell along {axis}{suffix}")
+    shape = (bins,) * (2 * dimensions)
+    text = "one-body density matrix, the mean over pairs of cells; its trace is the number of particles"
+    number = (np.arange(1, cells + 1), "1", "natural orbital, the most occupied first")
+    return {
+        name: Quantity(
+            (integrals / volume**2).reshape(shape),
+            (spread / volume**2).reshape(shape),
+            per_volume(dimensions),
+            text,
+            axes,
+        ),
+        f"{name}_occupations": Quantity(
+            occupations,
+            errors(rows @ products),
+            "1",
+            "natural occupations on the grid, lower bounds; errors to first order",
+            {"orbital": number},
+        ),
+        f"{name}_trace": Quantity(
+            trace.mean(), errors(trace)[0], "1", f"sum of the occupations on the grid, below N = {space.particles}"
+        ),
+    }

@@ -1,0 +1,202 @@
+"""Correlation factors: exact states, minima known without Monte Carlo noise, hard spheres."""
+
+import math
+
+import lanes
+import minima
+import numpy as np
+import pytest
+
+from parvmc import declarations, references, results
+from parvmc.placement import place
+from parvmc.states import gaussian, gaussian_rbm, linear_jastrow, pade_jastrow, pair_rbm
+from parvmc.states.product import TrialState
+
+PADE_GAUSSIAN = 3.00034267  # the least energy of this ansatz in two dimensions, omega = 1, by quadrature
+ALPHA, BETA = 0.4942705, 0.398627
+
+DECK = """
+[system]
+kind = "trap"
+particles = 2
+dimensions = 2
+interaction = "coulomb"
+
+[[state]]
+{factor}
+
+[[state]]
+kind = "pade_jastrow"
+{pade}
+
+[sampler]
+thinning = 4
+
+{more}
+"""
+
+HARD_SPHERES = """
+[system]
+kind = "trap"
+particles = {particles}
+dimensions = 3
+omega = [1.0, 1.0, 2.8284271247461903]
+interaction = {{kind = "hard_sphere", diameter = 0.0043}}
+
+[[state]]
+kind = "gaussian"
+alpha = 0.42
+
+[[state]]
+kind = "hard_core_jastrow"
+
+[sampler]
+walkers = {walkers}
+equilibration = 300
+
+[optimizer]
+iterations = 60
+samples = {samples}
+
+[production]
+samples = {production}
+"""
+
+
+@pytest.fixture
+def measure(parvmc, tmp_path):
+    """Return a function that runs a deck's text and returns (scalars, parameters of the first factor)."""
+
+    def run(text, *options):
+        deck = tmp_path / "deck.toml"
+        deck.write_text(text)
+        process = parvmc(deck, "--overwrite", "-o", "run.h5", "--quiet", *(f"--set={option}" for option in options))
+        assert process.returncode == 0, process.stderr
+        with results.open(tmp_path / "run.h5") as result:
+            values = {name: result.scalar(name) for name in result.scalar_names}
+            return values, next(iter(result.parameters.values()))
+
+    return run
+
+
+def product(system, *factors):
+    """Return (TrialState, parameters)."""
+    state = TrialState(factors, declarations.space(system))
+    return state, state.initial(np.random.default_rng(3))
+
+
+@pytest.mark.parametrize(("dimensions", "omega", "energy"), [(2, 1.0, 3.0), (3, 0.5, 2.0)])
+def test_exact_states_have_a_constant_local_energy(dimensions, omega, energy):
+    """Taut's (1 + c r12) e^(-omega (r1^2 + r2^2) / 2) at any configuration; with the slope of equal spins it varies."""
+    system = lanes.system(2, dimensions, omega=omega)
+    state, parameters = product(system, gaussian.Settings(), linear_jastrow.Settings())
+    positions = lanes.walkers(state.space)
+    np.testing.assert_allclose(lanes.local_energy(system, state.pack(parameters), positions)[1], energy, rtol=1e-12)
+    wrong, parameters = product(system, gaussian.Settings(), linear_jastrow.Settings(spin_up=2))
+    assert lanes.local_energy(system, wrong.pack(parameters), positions)[1].std() > 1e-3
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize(
+    "factor", [pade_jastrow.Settings(spin_up=2), pair_rbm.Settings(hidden=3), linear_jastrow.Settings(), None], ids=str
+)
+def test_what_is_left_of_the_pole_goes_to_the_control_variate(dimensions, factor):
+    """As two of three particles meet, every component of the estimator stays bounded, whatever slope psi has there."""
+    system = lanes.system(3, dimensions)
+    factors = (gaussian_rbm.Settings(hidden=2), *([factor] if factor else []))
+    state, parameters = product(system, *factors)
+    control = declarations.Control(1.0, *declarations.poles(system, state.cusp(parameters)))
+    for pair in ((0, 1), (0, 2)):
+        positions = np.repeat(lanes.walkers(state.space, 1), 9, axis=1)
+        i, j = (particle * dimensions for particle in pair)
+        positions[j : j + dimensions] = positions[i : i + dimensions]
+        positions[j] += 10.0 ** -np.arange(1, 10)
+        table = lanes.local_energy(system, state.pack(parameters), positions, control)
+        assert np.abs(table[[0, 2, 3, 4]]).max() < 100.0
+        plain = lanes.local_energy(system, state.pack(parameters), positions)
+        assert np.abs(plain[2:]).max() > 1e8
+
+
+@pytest.mark.parametrize("step", [0.02, 0.2, 0.8])
+def test_langevin_is_unbiased_at_any_time_step(measure, step):
+    """Pade-Jastrow x Gaussian with the parameters of its optimum: 3.00034267 within 4 errors, of 5e-5 at most."""
+    text = DECK.format(
+        factor=f'kind = "gaussian"\nalpha = {ALPHA}', pade=f"beta = {BETA}", more="[optimizer]\niterations = 0"
+    )
+    thinning = 20 if step < 0.1 else 4
+    values, _ = measure(
+        text, f'sampler={{kind="langevin", step={step}, thinning={thinning}}}', "production.samples=4_194_304"
+    )
+    assert values["energy_error"] < 5e-5
+    assert abs(values["energy"] - PADE_GAUSSIAN) < 4.0 * values["energy_error"]
+
+
+def test_pade_jastrow_reaches_its_minimum(measure):
+    """Pade-Jastrow x Gaussian in two dimensions, omega = 1: within 5e-5 and 4 errors, alpha and the virial right."""
+    text = DECK.format(factor='kind = "gaussian"\nalpha = 0.6', pade="", more="[production]\nsamples = 8_388_608")
+    values, own = measure(text, "optimizer.iterations=150")
+    assert values["energy_error"] < 2.5e-5
+    assert abs(values["energy"] - PADE_GAUSSIAN) < 5e-5 + 2.0 * values["energy_error"]
+    assert abs(own["alpha"] - ALPHA) < 3e-3
+    assert abs(values["virial"]) < 4.0 * values["virial_error"] + 0.01
+
+
+@pytest.mark.parametrize(("dimensions", "omega", "hidden"), list(minima.MINIMA))
+def test_machine_and_cusp_reach_their_minimum(measure, dimensions, omega, hidden):
+    """Within 1e-4 of the minimum by quadrature, above the exact energy; components near the exact ones."""
+    text = DECK.format(factor=f'kind = "gaussian_rbm"\nhidden = {hidden}', pade="", more="")
+    values, _ = measure(
+        text,
+        f"system.dimensions={dimensions}",
+        f"system.omega={omega}",
+        f"optimizer={{iterations=300, learning_rate={0.05 / omega}}}",
+        "production.samples=4_194_304",
+        'production.observables=["squared_radius", "pair_distance"]',
+    )
+    assert values["energy_error"] < 3e-5
+    least = minima.MINIMA[dimensions, omega, hidden]["energy"]
+    assert abs(values["energy"] - least) < 1e-4
+    assert values["energy"] > values["reference"] - 4.0 * values["energy_error"]
+    exact = references.exact(2, dimensions, (omega,) * dimensions, "coulomb", 1.0)
+    for name in ("kinetic", "trap", "interaction"):
+        bias = 0.02 * exact.energy  # first order in the state's error, where the energy is second: sqrt(1e-4) = 0.01
+        assert abs(values[name] - getattr(exact, name)) < bias + 4.0 * values[f"{name}_error"]
+
+
+def test_more_hidden_units_come_closer():
+    """The recorded minima fall with the number of hidden units, and lie above the exact energies."""
+    for (dimensions, omega, hidden), found in minima.MINIMA.items():
+        exact = references.exact(2, dimensions, (omega,) * dimensions, "coulomb", 1.0).energy
+        assert exact < found["energy"] < exact + 1e-4
+        if hidden > 2:
+            assert found["energy"] < minima.MINIMA[dimensions, omega, 2]["energy"]
+
+
+@pytest.mark.parametrize(
+    ("particles", "walkers", "samples", "production", "energy", "tolerance", "alpha"),
+    [(10, 2048, 4096, 1_048_576, 24.3987, 5e-4, 0.4975), (100, 512, 1024, 32_768, 266.2, 0.05, 0.48)],
+)
+def test_hard_spheres_reach_their_minimum(measure, particles, walkers, samples, production, energy, tolerance, alpha):
+    """DuBois and Glyde's bosons: the optimiser finds alpha, and the energy is the known variational minimum.
+
+    It is known as 24.3987(2) for ten; 2e7 samples with this program find 24.39845(2).
+    """
+    text = HARD_SPHERES.format(particles=particles, walkers=walkers, samples=samples, production=production)
+    values, own = measure(text)
+    assert abs(values["energy"] - energy) < tolerance
+    assert 3.0 * values["energy_error"] < tolerance
+    assert abs(own["alpha"] - alpha) < 0.01
+    assert "virial" not in values
+
+
+def test_walkers_begin_apart():
+    """No pair closer than the core, even for large spheres; without a core the ideal gas, to the bit."""
+    system = lanes.system(12, 3, "none")
+    space = declarations.space(system)
+    free, apart = (place(1, range(2), 64, space, core) for core in (0.0, 1.5))
+    walkers = apart.reshape(2, 12, 3, 64)
+    separations = walkers[:, :, np.newaxis] - walkers[:, np.newaxis]
+    distances = np.sqrt(np.square(separations).sum(axis=3)) + 10.0 * np.eye(12)[:, :, np.newaxis]
+    assert distances.min() > 1.5
+    np.testing.assert_array_equal(free[0, :3], apart[0, :3])
+    assert math.isclose(free.var(), 0.5, rel_tol=0.1)
