@@ -121,6 +121,9 @@ def show_quality(result):
         "samples",
         f"{value('samples'):,}, effective {value('effective_samples'):,.0f}, acceptance {value('acceptance'):.3f}",
     )
+    if "effective_samples_per_core_second" in result.scalar_names:
+        rate = value("effective_samples_per_core_second")
+        line("speed", f"{rate:,.0f} effective samples per core-second ({result.deck['sampler']['kind']})")
 
 
 def show_blocking(result, name="energy"):

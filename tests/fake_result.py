@@ -39,6 +39,7 @@ SCALARS = {
     "variance_estimator": 0.11,
     "autocorrelation_time": 1.8,
     "effective_samples": 2275.6,
+    "effective_samples_per_core_second": 1234567.8,
     "r_hat": 1.0004,
     "acceptance": 0.52,
     "samples": 4096,

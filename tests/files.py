@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-NOT_COMPARED = {"optimization/seconds"}
+NOT_COMPARED = {"optimization/seconds", "result/effective_samples_per_core_second"}
 """Times differ from run to run; so does /provenance, which has no datasets."""
 
 

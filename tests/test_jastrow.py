@@ -189,6 +189,26 @@ def test_hard_spheres_reach_their_minimum(measure, particles, walkers, samples, 
     assert "virial" not in values
 
 
+def test_nothing_is_found_inside_a_hard_core(parvmc, tmp_path):
+    """g(r) of large spheres is zero up to their diameter and not beyond; densities integrate to N and to the pairs."""
+    text = HARD_SPHERES.format(particles=3, walkers=1024, samples=1024, production=131_072)
+    (tmp_path / "deck.toml").write_text(text)
+    chosen = '["density", {kind="pair_correlation", bins=40, range=2.0}]'
+    options = ["system.interaction.diameter=0.5", f"production.observables={chosen}", "optimizer.iterations=0"]
+    process = parvmc("deck.toml", "-o", "run.h5", *(f"--set={option}" for option in options))
+    assert process.returncode == 0, process.stderr
+    with results.open(tmp_path / "run.h5") as result:
+        pairs, density = result.observable("pair_correlation"), result.observable("density")
+        beyond = {name: result.observable(f"{name}_beyond").values for name in ("pair_correlation", "density")}
+    assert (pairs.values[:10] == 0.0).all()
+    assert (pairs.values[10:] > 0.0).all()
+    for name, found, number in (("pair_correlation", pairs, 3), ("density", density, 3)):
+        middle = found.axes["r"]
+        half = 0.5 * (middle[1] - middle[0])
+        volumes = 4.0 / 3.0 * math.pi * ((middle + half) ** 3 - (middle - half) ** 3)
+        assert found.values @ volumes + beyond[name] == pytest.approx(number, rel=1e-10)
+
+
 def test_walkers_begin_apart():
     """No pair closer than the core, even for large spheres; without a core the ideal gas, to the bit."""
     system = lanes.system(12, 3, "none")

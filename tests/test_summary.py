@@ -42,6 +42,7 @@ def test_a_finished_run(tmp_path):
         "0.31 of the local energy, 0.11 of what was averaged",
         "tau 1.8, R-hat 1.0004",
         "4,096, effective 2,276",
+        "1,234,568 effective samples per core-second (metropolis)",
     ):
         assert text in done.stdout, text
     marked = [line.split() for line in done.stdout.splitlines() if line.strip().startswith("*")]

@@ -42,7 +42,7 @@ print(sum(sum(k.stats.cache_misses.values()) for k in kernels), sum(sum(k.stats.
 
 
 def test_a_second_process_compiles_nothing(tmp_path):
-    """All kernels of two kinds of state, four samplers, come from the disk cache; the first process had to compile all."""
+    """The kernels of two kinds of state and four samplers come from the disk cache; the first process compiled them."""
     program = CHILD.format(tests=str(Path(__file__).parent))
     environment = os.environ | {"PARVMC_CACHE_DIR": str(tmp_path)}
     counts = [

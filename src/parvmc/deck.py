@@ -56,9 +56,13 @@ class Pretrain:
     ] = None
     sweeps: Annotated[int, Ge(1), doc("Gibbs sweeps of all chains before each measurement")] = 1
     optimizer: Annotated[Literal[tuple(OPTIMIZERS)], doc("kind of the optimiser, its other keys at their defaults")] = (
-        "adam"
+        "reconfiguration"
     )
-    learning_rate: Annotated[float, Gt(0), doc("of the optimiser at first; shrinks to 0 over the iterations")] = 0.02
+    learning_rate: Annotated[
+        float,
+        Gt(0),
+        doc("of the optimiser at first, shrinks to 0 over the iterations; for reconfiguration 0.5 is Newton's step"),
+    ] = 0.2
 
 
 @settings

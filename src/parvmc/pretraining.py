@@ -158,7 +158,7 @@ def pretrain(simulation):
     if simulation.pretrained == settings.iterations:
         return
     machine, optimizer = Machine.of(simulation), OPTIMIZERS[settings.optimizer](learning_rate=settings.learning_rate)
-    count = machine.count
+    count, covers = machine.count, declarations.needs_covariance(optimizer)
     if simulation.pretrained == 0:
         simulation.pretraining_memory = declarations.start(optimizer, count)
         simulation.pretraining_history = {name: [] for name in NOTES}
@@ -175,7 +175,6 @@ def pretrain(simulation):
         _walk_chains(simulation, machine, simulation.positions, samples)
         terms = on_data(simulation, machine, minibatch(simulation, rows))
         data = world.sum(terms, batches * measurements) / (batches * measurements)
-        covers = declarations.needs_covariance(optimizer)
         found = moments(world, samples, np.zeros(1 + count), batches, covers)
         gradient = 2.0 * (found.mean[1:] - data[2:])
         if not np.isfinite(gradient).all():
@@ -235,14 +234,11 @@ def on_data(simulation, machine, data):
     data: float64[rows, units, lanes]. ln P_ideal is nan where the data come from a file.
     """
     rows, _, lanes = data.shape
-    packs, columns = _packs(simulation, machine), len(simulation.columns)
-    found = np.zeros((rows, 1, 1 + packs[-1].count))
-    randoms, series, walker_sums = (
-        np.zeros((rows, 4, lanes), np.uint64),
-        np.empty((rows, 1, columns)),
-        data[:, 0].copy(),
-    )
-    walk.observe(*packs, LogLikelihood(found.shape[2]), data, randoms, 0, series, walker_sums, found)
+    observable = LogLikelihood(1 + machine.count)
+    found = np.zeros((rows, 1, observable.size))
+    randoms = np.zeros((rows, 4, lanes), np.uint64)  # for no sweep
+    series, walker_sums = np.empty((rows, 1, len(simulation.columns))), np.zeros((rows, lanes))  # of no interest
+    walk.observe(*_packs(simulation, machine), observable, data, randoms, 0, series, walker_sums, found)
     ideal = np.full((rows, 1), np.nan)
     if simulation.deck.pretrain.reference == "ideal":
         ideal[:, 0] = [ideal_logarithm(simulation.space, positions).mean() for positions in data]
@@ -279,6 +275,6 @@ def datasets(simulation):
         if not np.isnan(values).all():
             found[f"pretraining/{name}"] = Dataset(np.array(values), *NOTES[name], axes=(axis,))
     if simulation.deck.pretrain.reference == "ideal":
-        text = "minus the entropy of the ideal gas, the largest mean log-likelihood that there is"
+        text = "minus the entropy of the ideal gas, the largest mean of ln P that its samples allow"
         found["pretraining/largest_log_likelihood"] = Dataset(-entropy(simulation.space), "nat", text)
     return found

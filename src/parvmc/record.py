@@ -38,6 +38,7 @@ SCALARS = {
     "variance_estimator": (SQUARE, "variance of the estimator that was averaged"),
     "autocorrelation_time": ("steps", "integrated autocorrelation time of the estimator; 1 for independent samples"),
     "effective_samples": ("1", "samples / autocorrelation time"),
+    "effective_samples_per_core_second": ("1/s", "of CPU time spent in production"),
     "r_hat": ("1", "rank-normalised split R-hat over the batches"),
     "walker_outlier": ("1", "largest robust z-score of a walker's own mean"),
     "acceptance": ("1", "accepted moves / proposed moves"),
@@ -142,9 +143,7 @@ def results(simulation, series, walker_means):
     found["effective_samples"] = samples / tau
     found["r_hat"] = float(statistics.split_r_hat(series[:, :, 0]))
     found["walker_outlier"] = float(statistics.walker_outliers(walker_means)[0])
-    found["acceptance"] = simulation.accepted / (
-        simulation.batches * simulation.moves_per_batch(simulation.series.steps)
-    )
+    found["acceptance"] = simulation.accepted / simulation.moves
     found["samples"] = samples
     reference = reference_energy(simulation.deck.system)
     if reference:

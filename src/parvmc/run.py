@@ -79,11 +79,15 @@ def finish(simulation, job, progress):
     seconds, moves = np.sum(world.gather([simulation.production_seconds, simulation.production_moves]), axis=0)
     if world.is_root:
         values, blocked = record.results(simulation, series, walker_means)
+        speed = moves / seconds if moves else None
+        if speed:
+            per_move = values["effective_samples"] / simulation.moves
+            values["effective_samples_per_core_second"] = per_move * speed
         for text in record.warnings(simulation.deck, values, blocked):
             progress.warn(text)
         observed = simulation.observables.quantities(simulation.extent, rows)
         archive.write_result(job.files.result, *record.finished(simulation, series, job, values, blocked, observed))
-        progress.conclude(summary(values, moves / seconds if moves else None, simulation.core_seconds / 3600))
+        progress.conclude(summary(values, speed, simulation.core_seconds / 3600))
     world.wait()
 
 

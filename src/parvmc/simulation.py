@@ -125,6 +125,11 @@ class Simulation:
         return measurements * self.deck.sampler.thinning * self.space.particles * self.lanes
 
     @property
+    def moves(self):
+        """Single-particle moves proposed in production so far, on all ranks and in all starts of the run."""
+        return self.batches * self.moves_per_batch(self.series.steps)
+
+    @property
     def measurements(self):
         """Measurements of every walker in one optimisation iteration."""
         return self.deck.optimizer.samples // self.deck.sampler.walkers

@@ -251,5 +251,8 @@ def _production_report(simulation):
     sums = simulation.world.sum(np.stack([means - center, np.square(means - center)], axis=1), batches) / batches
     spread = max(sums[1] - sums[0] ** 2, 0.0)
     error = math.sqrt(spread / (batches - 1)) if batches > 1 else math.nan
-    moves = batches * simulation.moves_per_batch(steps)
-    return report | {"energy": center + sums[0], "energy_error": error, "acceptance": simulation.accepted / moves}
+    return report | {
+        "energy": center + sums[0],
+        "energy_error": error,
+        "acceptance": simulation.accepted / simulation.moves,
+    }

@@ -148,3 +148,10 @@ def sine_and_cosine(u):
     second = sine if n & 1 else cosine
     # the second bit of n is the sign of the sine, that of n + 1 the sign of the cosine
     return float_of(bits_of(first) ^ ((n & 2) << 62)), float_of(bits_of(second) ^ (((n + 1) & 2) << 62))
+
+
+@row_function
+def multiply_exponential(exponent, ratios):
+    """Multiply each of the ratios by e^exponent."""
+    for lane in range(ratios.size):
+        ratios[lane] *= exp(exponent[lane])

@@ -6,7 +6,21 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, Gt, Le, doc
 
-from parvmc.declarations import (Space, components, conflicts, core, exponent, hamiltonian_pack, interaction_pack, pole, poles, problems, reference_energy, space, virial_weights)
+from parvmc.declarations import (
+    Space,
+    components,
+    conflicts,
+    core,
+    exponent,
+    hamiltonian_pack,
+    interaction_pack,
+    pole,
+    poles,
+    problems,
+    reference_energy,
+    space,
+    virial_weights,
+)
 from parvmc.dispatch import Kinds, discover, implements, row_function, settings
 from parvmc.hamiltonians import interactions
 from parvmc.operations import (

@@ -29,7 +29,7 @@ from parvmc.operations import (
     trial_drift,
     workspace,
 )
-from parvmc.vecmath import exp
+from parvmc.vecmath import multiply_exponential
 
 
 @settings
@@ -134,19 +134,13 @@ def _add_change(curvature, position, displacement, exponent):
         exponent[lane] -= curvature * displacement[lane] * (2.0 * position[lane] + displacement[lane])
 
 
-@row_function
-def _multiply_exponential(exponent, ratios):
-    for lane in range(ratios.size):
-        ratios[lane] *= exp(exponent[lane])
-
-
 @implements(ratio, Gaussian)
 def _ratio(state, work, positions, particle, displacement, ratios):
     work.exponent[:] = 0.0
     for axis in range(state.dimensions):
         m = particle * state.dimensions + axis
         _add_change(state.curvature[axis], positions[m], displacement[axis], work.exponent)
-    _multiply_exponential(work.exponent, ratios)
+    multiply_exponential(work.exponent, ratios)
 
 
 @implements(accept, Gaussian)

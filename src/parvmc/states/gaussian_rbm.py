@@ -17,7 +17,19 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, doc
 
-from parvmc.declarations import (confines, coordinates, filled, hidden_copies, initial_parameters, mixture, moved, parameter_notes, problems, same_meaning, state_pack)
+from parvmc.declarations import (
+    confines,
+    coordinates,
+    filled,
+    hidden_copies,
+    initial_parameters,
+    mixture,
+    moved,
+    parameter_notes,
+    problems,
+    same_meaning,
+    state_pack,
+)
 from parvmc.dispatch import implements, settings
 from parvmc.states import gaussian_rbm_blocks, gaussian_rbm_derivatives  # noqa: F401  registers their kernels
 from parvmc.states.gaussian_rbm_lanes import GaussianRbm

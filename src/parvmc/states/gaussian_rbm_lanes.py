@@ -6,7 +6,7 @@ import numpy as np
 
 from parvmc.dispatch import implements, row_function
 from parvmc.operations import accept, drift, gradient, ratio, rebuild, trial_drift, workspace
-from parvmc.vecmath import exp
+from parvmc.vecmath import exp, multiply_exponential
 
 UNITS_PER_PRODUCT = 4  # factors (1 + u) multiplied before a division: 4 of them stay finite up to theta' = 177 each
 LARGEST_THETA = 600.0  # past this e^theta' is too near overflow to be carried
@@ -127,12 +127,6 @@ def _multiply_ratio(new, old, full, ratios):
         ratios[lane] *= quotient * quotient if full else quotient
 
 
-@row_function
-def _multiply_exponential(exponent, ratios):
-    for lane in range(ratios.size):
-        ratios[lane] *= exp(exponent[lane])
-
-
 @implements(ratio, GaussianRbm)
 def _ratio(state, work, positions, particle, displacement, ratios):
     dimensions = state.dimensions
@@ -152,7 +146,7 @@ def _ratio(state, work, positions, particle, displacement, ratios):
         _propose(w0, w1, w2, d0, d1, d2, work.u[j], work.trial[j], work.trial_product[j // UNITS_PER_PRODUCT])
     for block in range(work.product.shape[0]):
         _multiply_ratio(work.trial_product[block], work.product[block], state.power == 1.0, ratios)
-    _multiply_exponential(work.exponent, ratios)
+    multiply_exponential(work.exponent, ratios)
 
 
 @row_function
@@ -198,9 +192,19 @@ def _gradient(state, work, positions, gradients, laplacian):
 
 
 @row_function
-def _add_hidden_slope(factor, u, slope):
-    for lane in range(slope.size):
-        slope[lane] += factor * (u[lane] / (1.0 + u[lane]))
+def _fill_sigmoid(u, sigmoid):
+    for lane in range(u.size):
+        sigmoid[lane] = u[lane] / (1.0 + u[lane])
+
+
+@row_function
+def _add_hidden_slopes(state, work, u, particle, gradients):
+    """Add p sum_j w_mj s_j / sigma_m^c for the coordinates of one particle, the division once for each hidden unit."""
+    for j in range(state.bias.size):
+        _fill_sigmoid(u[j], work.sigmoid[j])
+        for axis in range(state.dimensions):
+            coupling = state.coupling[particle * state.dimensions + axis, j]
+            add_multiple(state.power * coupling, work.sigmoid[j], gradients[axis])
 
 
 @row_function
@@ -214,8 +218,7 @@ def _drift(state, work, positions, particle, gradients):
     for axis in range(state.dimensions):
         m = particle * state.dimensions + axis
         _add_linear(state.center[m], state.curvature[m], state.slope[m], positions[m], gradients[axis])
-        for j in range(state.bias.size):
-            _add_hidden_slope(state.power * state.coupling[m, j], work.u[j], gradients[axis])
+    _add_hidden_slopes(state, work, work.u, particle, gradients)
 
 
 @implements(trial_drift, GaussianRbm)
@@ -225,5 +228,4 @@ def _trial_drift(state, work, positions, particle, displacement, gradients):
         _add_linear_displaced(
             state.center[m], state.curvature[m], state.slope[m], positions[m], displacement[axis], gradients[axis]
         )
-        for j in range(state.bias.size):
-            _add_hidden_slope(state.power * state.coupling[m, j], work.trial[j], gradients[axis])
+    _add_hidden_slopes(state, work, work.trial, particle, gradients)

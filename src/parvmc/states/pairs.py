@@ -25,14 +25,14 @@ from parvmc.operations import (
     trial_drift,
     workspace,
 )
-from parvmc.vecmath import exp
+from parvmc.vecmath import multiply_exponential
 
 
 def cusp_slopes(space, spin_up):
     """Return float64[particles, particles], the slopes c of psi ~ 1 + c r that cancel the interaction's 1/r.
 
-    c = pole / (D - 1) for bosons and opposite spins, pole / (D + 1) for equal ones (T. Kato, Commun.
-    Pure Appl. Math. 10, 151 (1957), for D = 3); spin_up: how many particles, the first ones, are of one spin, None for bosons.
+    c = pole / (D - 1) for bosons and opposite spins, pole / (D + 1) for equal ones (for D = 3: T. Kato, Commun. Pure
+    Appl. Math. 10, 151 (1957)); spin_up: how many particles, the first ones, are of one spin, None for bosons.
     """
     opposite, equal = space.pole / max(space.dimensions - 1, 1), space.pole / (space.dimensions + 1)
     if spin_up is None:
@@ -130,12 +130,6 @@ def _add_laplacian(dimensions, slope, curvature, laplacian):
         laplacian[lane] += 2.0 * (curvature[lane] + (dimensions - 1) * slope[lane])
 
 
-@row_function
-def _multiply_exponential(exponent, ratios):
-    for lane in range(ratios.size):
-        ratios[lane] *= exp(exponent[lane])
-
-
 def _workspace(state, lanes):
     rows = np.empty((8, lanes))
     return Work(rows[:3], rows[3], rows[4], rows[5], rows[6], rows[7])
@@ -156,7 +150,7 @@ def _ratio(state, work, positions, particle, displacement, ratios):
             _fill_distance(dimensions, positions, own, positions, other * dimensions, work.distance)
             _fill_distance(dimensions, work.place, 0, positions, other * dimensions, work.proposed)
             pair_ratio(state, particle, other, work.distance, work.proposed, work.exponent, ratios)
-    _multiply_exponential(work.exponent, ratios)
+    multiply_exponential(work.exponent, ratios)
 
 
 def _accept(state, work, mask):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parvmc.declarations import (Space, coordinates, core, cusp, initial_parameters, moved, state_pack)
+from parvmc.declarations import Space, coordinates, core, cusp, initial_parameters, moved, state_pack
 from parvmc.dispatch import implements
 from parvmc.operations import (
     accept,
