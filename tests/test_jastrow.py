@@ -189,6 +189,23 @@ def test_hard_spheres_reach_their_minimum(measure, particles, walkers, samples, 
     assert "virial" not in values
 
 
+def test_parameters_are_taken_over_from_another_run(parvmc, tmp_path):
+    """initial = FILE for the factors that have no random start; a deck that means something else is refused."""
+    text = DECK.format(factor='kind = "gaussian"', pade="", more='[optimizer]\niterations = 5\nkind = "gradient"')
+    (tmp_path / "deck.toml").write_text(text)
+    small = ["--set=sampler={walkers=256, lanes=128, equilibration=10}", "--set=production.samples=4096"]
+    assert parvmc("deck.toml", "-o", "first.h5", *small).returncode == 0
+    warm = [f'--set=state.{factor}.initial="first.h5"' for factor in (0, 1)]
+    assert parvmc("deck.toml", "-o", "second.h5", *small, *warm, "--set=optimizer.iterations=0").returncode == 0
+    with results.open(tmp_path / "first.h5") as first, results.open(tmp_path / "second.h5") as second:
+        for label, own in first.parameters.items():
+            assert second.parameters[label] == pytest.approx(own, rel=1e-14)  # trained by the logarithm
+        assert abs(first.parameters["1_pade_jastrow"]["beta"] - 1.0) > 1e-6
+    refused = parvmc("deck.toml", "-o", "third.h5", *small, *warm, "--set=state.1.spin_up=1")
+    assert refused.returncode == 2
+    assert "spin_up" in refused.stderr
+
+
 def test_nothing_is_found_inside_a_hard_core(parvmc, tmp_path):
     """g(r) of large spheres is zero up to their diameter and not beyond; densities integrate to N and to the pairs."""
     text = HARD_SPHERES.format(particles=3, walkers=1024, samples=1024, production=131_072)

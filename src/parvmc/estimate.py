@@ -7,10 +7,11 @@ from parvmc.observables.several import Observables
 from parvmc.series import MOST_ROWS
 from parvmc.simulation import OBSERVED_PER_CALL, OBSERVED_ROWS, STEPS_PER_CALL
 from parvmc.starting import starting_parameters
+from parvmc.states.pairs import PACKS
 from parvmc.states.product import TrialState
 
 # Nanoseconds of one core with 256-bit vectors, fitted to the benchmark's figures: good to a factor of two.
-PER_MOVE, PER_HIDDEN_UNIT, PER_PAIR = 6.0, 1.8, 4.0
+PER_MOVE, PER_HIDDEN_UNIT, PER_PAIR = 6.0, 1.8, 4.0  # PER_PAIR: of an interaction, or of a factor over pairs
 
 
 def estimate(deck, ranks):
@@ -38,11 +39,15 @@ def estimate(deck, ranks):
 
     sweeps = optimizer.iterations * optimizer.samples * sampler.thinning + steps * sampler.walkers * sampler.thinning
     sweeps += sampler.walkers * (sampler.equilibration + deck.production.equilibration)
+    sweeps += deck.pretrain.iterations * (deck.pretrain.samples or sampler.walkers) * deck.pretrain.sweeps
     hidden = sum(factor.hidden for factor in deck.state if hasattr(factor, "hidden"))
     measured = optimizer.iterations * optimizer.samples + steps * sampler.walkers
     pairs = space.particles * (space.particles - 1) / 2
+    packs = (declarations.state_pack(factor, space, own) for factor, own in zip(deck.state, parameters, strict=True))
+    over_pairs = 1 + sum(type(pack) in PACKS for pack in packs)
     nanoseconds = sweeps * space.particles * (PER_MOVE + PER_HIDDEN_UNIT * hidden)
-    nanoseconds += measured * (pairs * PER_PAIR + space.units * hidden)
+    nanoseconds += sweeps * 2.0 * pairs * (over_pairs - 1) * PER_PAIR
+    nanoseconds += measured * (pairs * PER_PAIR * over_pairs + space.units * hidden)
     nanoseconds += optimizer.iterations * optimizer.samples * trained**2 / 8
 
     lines = [

@@ -166,9 +166,15 @@ def _was_before(job):
     if not job.resumes:
         return lambda line: False
     counters = job.checkpoint.attributes["counters"]
+    reached = {"pretraining": counters["pretrained"], "optimization": counters["iteration"]}
     more_iterations = counters["frozen"] and counters["iteration"] < job.deck.optimizer.iterations
     steps = 0 if more_iterations else counters["steps"]
-    return lambda line: line.get("iteration", math.inf) <= counters["iteration"] or line.get("step", math.inf) < steps
+
+    def was_before(line):
+        iterations = reached.get(line["phase"], 0)
+        return line.get("iteration", math.inf) <= iterations or line.get("step", math.inf) < steps
+
+    return was_before
 
 
 def _ignore(message):

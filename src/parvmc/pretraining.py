@@ -200,7 +200,7 @@ def pretrain(simulation):
         if simulation.pretrained == settings.iterations:
             _leave(simulation)
         report = {"phase": "pretraining", "iteration": simulation.pretrained, "of": settings.iterations}
-        known = {name: values[name] for name in ("log_likelihood", "divergence") if not math.isnan(values[name])}
+        known = {name: value for name, value in values.items() if not math.isnan(value)}
         yield report | known | {"seconds": time.monotonic() - started}
 
 

@@ -169,6 +169,11 @@ class Result:
         return self._arrays("optimization")
 
     @property
+    def pretraining(self):
+        """{name: one value per iteration} of the fit that came before the optimisation, empty where there was none."""
+        return self._arrays("pretraining")
+
+    @property
     def parameters(self):
         """{factor: {name: array}}, the newest parameters of the trial state."""
         return {factor: self._arrays(f"parameters/{factor}") for factor in self._names("parameters")}

@@ -1,6 +1,9 @@
 """The parameters a run starts from: drawn at random, or taken from the result file of another run."""
 
+import numpy as np
+
 from parvmc import declarations, results
+from parvmc.config import configurations
 from parvmc.randoms import Purpose, generator
 from parvmc.schema import DeckError
 from parvmc.states.product import TrialState
@@ -16,6 +19,8 @@ def starting_parameters(deck, warm=True):
     space = declarations.space(deck.system)
     state = TrialState(deck.state, space)
     parameters = state.initial(generator(deck.seed, Purpose.PARAMETERS))
+    if warm and deck.pretrain.iterations and deck.pretrain.reference != "ideal":
+        configurations(deck.pretrain.reference, space)  # it is read again when it is needed, and must be found now
     for index, factor in enumerate(deck.state):
         if warm and getattr(factor, "initial", None) not in (None, "random"):
             _take_over(f"state.{index}", factor, space, parameters[index])
@@ -44,6 +49,7 @@ def _take_over(key, factor, space, own):
             text = f"{factor.initial} was made with {name} = {theirs!r}, this deck has {ours!r}; they must agree"
             raise DeckError([(f"{key}.initial", text)])
     for name, values in saved[labels[matching[0]]].items():
+        values = np.asarray(values)
         if values.ndim != own[name].ndim or any(n > m for n, m in zip(values.shape, own[name].shape, strict=True)):
             text = f"{factor.initial} has {name} of shape {values.shape}, this deck {own[name].shape}"
             raise DeckError([(f"{key}.initial", text)])

@@ -207,6 +207,8 @@ def _log_amplitude(state, work, positions, logarithms):
             pair_logarithm(state, first, second, work.distance, logarithms)
 
 
+PACKS = set()
+"""The packs of all factors over pairs."""
 IMPLEMENTATIONS = {
     workspace: _workspace,
     rebuild: _rebuild,
@@ -224,4 +226,5 @@ def pair_factor(pack):
     """Make a pack, a NamedTuple with fields `count` and `dimensions`, the pack of a factor over pairs."""
     for operation, function in IMPLEMENTATIONS.items():
         implements(operation, pack)(function)
+    PACKS.add(pack)
     return pack
