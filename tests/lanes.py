@@ -27,9 +27,9 @@ CONVENTIONS = {
 }
 
 
-def system(particles=2, dimensions=2, interaction="coulomb", **more):
-    """Return the settings of a trap."""
-    kind = trap.INTERACTIONS[interaction]()
+def system(particles=2, dimensions=2, interaction="coulomb", strength=1.0, **more):
+    """Return the settings of a trap; strength: of Coulomb repulsion."""
+    kind = trap.INTERACTIONS[interaction](**({"strength": strength} if interaction == "coulomb" else {}))
     return trap.Settings(particles=particles, dimensions=dimensions, interaction=kind, **more)
 
 

@@ -17,6 +17,27 @@ def log_psi(x, a, b, w, sigma, k, c, hidden_values, p):
     return p * (largest + math.log(sum(math.exp(value - largest) for value in exponents)))
 
 
+def _softplus(theta):
+    return math.log(1.0 + math.exp(theta))
+
+
+PAIR_FACTORS = {
+    "pade_jastrow": lambda r, c, own: c * r / (1.0 + own["beta"] * r),
+    "linear_jastrow": lambda r, c, own: math.log(1.0 + c * r),
+    "hard_core_jastrow": lambda r, c, own: math.log(1.0 - own["diameter"] / r),
+    "pair_rbm": lambda r, c, own: sum(_softplus(b + w * r) for b, w in zip(own["b"], own["w"], strict=True)),
+}
+"""ln psi of one pair, c its slope by the interaction and own the parameters, from the formulas in the docstrings."""
+
+
+def pair_factor(kind, x, dimensions, slope, own):
+    """Return ln psi of a factor over pairs; slope: a function of the two particles' numbers."""
+    particles = list(enumerate(x.reshape(-1, dimensions)))
+    return sum(
+        PAIR_FACTORS[kind](math.dist(r, s), slope(i, j), own) for (i, r), (j, s) in itertools.combinations(particles, 2)
+    )
+
+
 def derivatives(function, x, step=1e-4):
     """Return (gradient, sum of second derivatives) of function(x) by central differences of fourth order."""
     gradient, laplacian = np.zeros(x.size), 0.0

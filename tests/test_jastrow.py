@@ -128,6 +128,7 @@ def test_langevin_is_unbiased_at_any_time_step(measure, step):
         text, f'sampler={{kind="langevin", step={step}, thinning={thinning}}}', "production.samples=4_194_304"
     )
     assert values["energy_error"] < 5e-5
+    assert values["effective_samples_per_core_second"] > 1e4
     assert abs(values["energy"] - PADE_GAUSSIAN) < 4.0 * values["energy_error"]
 
 
@@ -161,6 +162,32 @@ def test_machine_and_cusp_reach_their_minimum(measure, dimensions, omega, hidden
     for name in ("kinetic", "trap", "interaction"):
         bias = 0.02 * exact.energy  # first order in the state's error, where the energy is second: sqrt(1e-4) = 0.01
         assert abs(values[name] - getattr(exact, name)) < bias + 4.0 * values[f"{name}_error"]
+
+
+def test_the_symmetric_machine_reaches_its_minimum(measure):
+    """Gaussian x pair_rbm in two dimensions, omega = 1: 3.0125529 at alpha = 0.5389, by quadrature."""
+    text = DECK.format(factor='kind = "gaussian"', pade="", more="").replace(
+        'kind = "pade_jastrow"', 'kind = "pair_rbm"\nhidden = 1'
+    )
+    values, own = measure(text, "optimizer={iterations=400, learning_rate=0.1}", "production.samples=4_194_304")
+    assert abs(values["energy"] - 3.0125529) < 3e-4 + 3.0 * values["energy_error"]
+    assert values["energy_error"] < 2e-4
+    assert abs(own["alpha"] - 0.5389) < 0.02
+
+
+def test_a_variate_of_each_pair_leaves_the_means(measure):
+    """Three particles, two of equal spin: estimator and components average what the local energy does, variance falls.
+
+    Both are means over the same samples; within 4.5 errors of the plain one, whose own are from blocking.
+    """
+    text = DECK.format(factor='kind = "gaussian_rbm"\nhidden = 1', pade="spin_up = 2", more="")
+    options = ["system.particles=3", "system.dimensions=3", "optimizer.iterations=0", "production.samples=4_194_304"]
+    plain, _ = measure(text, *options, 'production.control_variate="off"')
+    values, _ = measure(text, *options)
+    for name in ("energy", "kinetic", "interaction"):
+        assert abs(values[name] - plain[name]) < 4.5 * math.hypot(values[f"{name}_error"], plain[f"{name}_error"])
+    assert values["variance_estimator"] < 0.9 * values["variance"]
+    assert values["interaction_error"] < plain["interaction_error"]
 
 
 def test_more_hidden_units_come_closer():

@@ -14,7 +14,7 @@ from scipy import stats
 
 from parvmc import config, declarations, operations, results
 from parvmc.deck import OBSERVABLES
-from parvmc.observables import common
+from parvmc.observables import common, density_matrix
 from parvmc.observables.several import Observables
 from parvmc.randoms import Purpose, streams, uniform
 from parvmc.schema import DeckError
@@ -88,6 +88,7 @@ def naive_matrix(positions, extent, particles=3, bins=4):
     batches, units, walkers = positions.shape
     dimensions, randoms = units // particles, streams(8, Purpose.PRODUCTION, range(batches), walkers)
     matrix, shape = np.zeros((bins**dimensions, bins**dimensions)), (bins,) * dimensions
+    extent = density_matrix.REACH * extent
     for batch in range(batches):
         for particle in range(particles):
             place = np.empty((dimensions, walkers))
@@ -101,7 +102,8 @@ def naive_matrix(positions, extent, particles=3, bins=4):
                         np.ravel_multi_index(tuple(((y + extent) / extent * bins / 2).astype(int)), shape)
                         for y in (x, other)
                     ]
-                    matrix[cells[0], cells[1]] += math.exp(0.5 * OMEGA * (x @ x - other @ other))
+                    q = math.exp(0.5 * OMEGA * (x @ x - other @ other))
+                    matrix[cells[0], cells[1]] += 2.0 * q / (1.0 + q**2)
     box = np.prod(2.0 * extent)
     matrix *= box / (batches * walkers) / (box / bins**dimensions) ** 2
     return (0.5 * (matrix + matrix.T)).reshape(2 * shape)
@@ -156,8 +158,9 @@ def test_free_bosons_have_a_gaussian_density_bin_by_bin(dimensions):
     known = {name: getattr(exact, name) for name in results.SCALAR_OBSERVABLES}
     # one cell's part of the ground orbital: a projection on functions that are constant in each cell
     amplitude = math.sqrt(math.sqrt(OMEGA / math.pi)) * math.sqrt(2.0 * math.pi / OMEGA)
-    part = amplitude * np.diff(stats.norm.cdf(np.linspace(-3.2, 3.2, 5) * math.sqrt(OMEGA)))
-    known["density_matrix_trace"] = 2.0 * ((part**2).sum() / 1.6) ** dimensions  # 1.6: a cell's edge
+    half = density_matrix.REACH * 3.2
+    part = amplitude * np.diff(stats.norm.cdf(np.linspace(-half, half, 5) * math.sqrt(OMEGA)))
+    known["density_matrix_trace"] = 2.0 * ((part**2).sum() / (half / 2.0)) ** dimensions  # a cell's edge is half / 2
     for name, value in known.items():
         assert abs(found[name].values - value) < 4.5 * found[name].errors, name
         assert abs(1.05 * found[name].values - value) > 4.5 * found[name].errors or "matrix" in name
@@ -260,7 +263,7 @@ def test_a_run_reports_them_with_the_same_bits_on_any_number_of_ranks(run, tmp_p
     assert set(found) >= {*OBSERVABLES, "density_matrix_occupations", "density_matrix_trace", "density_beyond"}
     for name, quantity in found.items():
         assert np.isfinite(quantity.values).all(), name
-        assert np.all(quantity.errors >= 0.0), name
+        assert np.all((quantity.errors >= 0.0) | (quantity.values == 0.0)), name  # where nothing was counted: nan
         assert np.shape(quantity.errors) == np.shape(quantity.values)
         assert [len(axis) for axis in quantity.axes.values()] == list(np.shape(quantity.values))
     assert list(found["density_matrix"].axes) == ["x", "y", "x_prime", "y_prime"]

@@ -178,7 +178,6 @@ def test_the_ideal_gas_is_recovered(overrides, optimizer):
     last = np.mean([report["log_likelihood"] for report in reports[-50:]])
     assert abs(last - largest) < FALSE_ALARM * math.sqrt(2.0 / (50 * 1024)) + 0.002
     assert reports[-1]["divergence"] < 0.01 < reports[0]["divergence"]
-    assert own.pretraining_history["energy"][-1] == pytest.approx(1.5, abs=0.05)
 
 
 def write_known_machine(path, count=20_000):
@@ -236,7 +235,7 @@ def test_more_hidden_units_than_can_be_listed():
     own = simulation("state.0.hidden=17", "pretrain.iterations=3", "sampler.walkers=128")
     *_, reports = fitted(own)
     assert not {"log_likelihood", "divergence"} & reports[-1].keys()
-    assert set(pretraining.datasets(own)) >= {"pretraining/gradient_norm", "pretraining/energy"}
+    assert set(pretraining.datasets(own)) >= {"pretraining/gradient_norm"}
     assert "pretraining/log_likelihood" not in pretraining.datasets(own)
 
 

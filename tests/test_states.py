@@ -179,6 +179,45 @@ def test_amplitude_is_the_sum_over_hidden_units(name, shape):
     np.testing.assert_allclose(logarithms, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize(
+    ("factor", "spin_up"),
+    [
+        (pade_jastrow.Settings(beta=0.6), None),
+        (pade_jastrow.Settings(beta=0.6, spin_up=2), 2),
+        (linear_jastrow.Settings(spin_up=1), 1),
+        (hard_core_jastrow.Settings(diameter=0.2), None),
+        (pair_rbm.Settings(hidden=3, initial_spread=0.8), None),
+    ],
+    ids=lambda value: getattr(value, "kind", value),
+)
+def test_factors_over_pairs_are_their_formulas(factor, spin_up, dimensions):
+    """ln psi by loops over pairs; slopes at contact lambda / (D - 1), and lambda / (D + 1) between equal spins."""
+    strength = 1.7
+    system = lanes.system(4, dimensions, strength=strength)
+    state, (own,) = of(factor)(system)
+
+    def slope(i, j):
+        equal = spin_up is not None and (i < spin_up) == (j < spin_up)
+        return strength / (dimensions + 1 if equal else dimensions - 1)
+
+    positions = lanes.walkers(state.space)
+    logarithms = lanes.evaluate(state.pack([own]), positions)[0]
+    known = own | {"diameter": getattr(factor, "diameter", None)}
+    expected = [naive.pair_factor(factor.kind, x, dimensions, slope, known) for x in positions.T]
+    np.testing.assert_allclose(logarithms, expected, rtol=1e-12)
+
+
+def test_the_gaussian_is_its_formula():
+    """ln psi = -alpha (x^2 + y^2 + beta z^2), and in a trap with three frequencies each axis has its own."""
+    system = lanes.system(2, 3, omega=(1.0, 0.6, 2.0))
+    state, parameters = of(gaussian.Settings(alpha=0.7, beta=3.0))(system)
+    positions = lanes.walkers(state.space)
+    squares = np.square(positions).reshape(2, 3, -1).sum(axis=0)
+    expected = -0.7 * (squares[0] + 0.6 * squares[1] + 3.0 * squares[2])
+    np.testing.assert_allclose(lanes.evaluate(state.pack(parameters), positions)[0], expected, rtol=1e-13)
+
+
 @pytest.mark.parametrize("amplitude", ["sqrt", "full"])
 @pytest.mark.parametrize("convention", ["course", "lecture"])
 def test_both_hidden_values_are_the_same_functions(amplitude, convention):

@@ -155,6 +155,9 @@ def deck_problems(deck):
     if deck.pretrain.iterations and fitted(deck) is None:
         reason = "cannot be above 0 for a state without a gaussian_rbm, which is what pretraining fits"
         found.append(("pretrain.iterations", f"{reason}; add such a factor or give 0"))
+    elif deck.pretrain.iterations and not deck.state[fitted(deck)].train:
+        reason = "cannot be above 0 where the gaussian_rbm trains nothing"
+        found.append(("pretrain.iterations", f"{reason}; name groups in state.{fitted(deck)}.train or give 0"))
     if production.samples and production.target_error:
         found.append(("production.samples", "cannot go with target_error; bound such a run with max_samples"))
     if production.max_samples and not production.target_error:

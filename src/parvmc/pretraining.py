@@ -30,7 +30,6 @@ from parvmc.schema import DeckError
 from parvmc.simulation import NotFinite
 from parvmc.states.product import TrialState
 
-ENERGY = "hartree (hbar = m = e = 1)"
 NOTES = {
     "log_likelihood": (
         "nat",
@@ -41,8 +40,6 @@ NOTES = {
         "mean of ln P_ideal - ln P over the same data, the relative entropy to the ideal gas; zero if P is it",
     ),
     "gradient_norm": ("nat", "Euclidean norm of the log-likelihood's gradient"),
-    "energy": (ENERGY, "mean local energy of the fitted factor alone, over the chains"),
-    "energy_error": (ENERGY, "standard error of that energy, from the spread of per-walker means"),
 }
 """What is recorded of every iteration; the first two where Z is known, the second for the ideal gas alone."""
 
@@ -192,8 +189,6 @@ def pretrain(simulation):
             "log_likelihood": log_likelihood,
             "divergence": float(data[0]) - log_likelihood,
             "gradient_norm": float(np.linalg.norm(gradient)),
-            "energy": found.energy,
-            "energy_error": found.energy_error,
         }
         for name, value in values.items():
             simulation.pretraining_history[name].append(value)

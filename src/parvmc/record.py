@@ -13,6 +13,7 @@ from parvmc.declarations import (
 SCHEMA_VERSION = 1
 EXACT = 1e-13
 NEARLY_EXACT = 1e-2  # relative spread below which a local energy is little but tails, in which outliers are normal
+FAR_OUT = 1.1  # R-hat that even a short series must not have: 122 steps with tau = 3 gave 1.015
 LARGEST_OUTLIER = 8.0  # of 10^6 normal means the largest is 5 spreads out; per-walker means have fatter tails
 ENERGY = "hartree (hbar = m = e = 1)"
 SQUARE = f"{ENERGY} squared"
@@ -210,7 +211,7 @@ def warnings(deck, values, blocked):
         found.append("the blocking error has no plateau: the error is a lower bound; take more samples")
     if length < 50.0:
         found.append(f"the series is short, {length:.0f} autocorrelation times where 50 are needed to judge R-hat")
-    elif values["r_hat"] > 1.01:
+    if values["r_hat"] > (1.01 if length >= 50.0 else FAR_OUT):
         found.append(f"R-hat {values['r_hat']:.4f} is above 1.01: the batches disagree; equilibrate or sample longer")
     varies = values["variance_estimator"] > (NEARLY_EXACT * values["energy"]) ** 2
     if varies and values["walker_outlier"] > LARGEST_OUTLIER:

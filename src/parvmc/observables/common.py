@@ -93,7 +93,7 @@ def errors(rows):
 
     Each number has its own blocking analysis, pooled over the batches (`statistics.block`); where there are fewer rows
     than that needs, the error is the spread of the independent batches, and nan where there is one batch alone. It is
-    nan too where a row is not finite.
+    nan too where a row is not finite, and where nothing was counted: that a bin was never hit is no error of zero.
     """
     count, batches, size = rows.shape
     if count < statistics.FEWEST_STEPS:
@@ -102,7 +102,8 @@ def errors(rows):
         return rows.mean(axis=0).std(axis=0, ddof=1) / math.sqrt(batches)
     finite, varies = np.isfinite(rows).all(axis=(0, 1)), (rows != rows[0, 0]).any(axis=(0, 1))
     found = np.where(finite, 0.0, np.nan)
-    for index in np.flatnonzero(finite & varies):  # what never varies has no error
+    found[(rows == 0.0).all(axis=(0, 1))] = np.nan
+    for index in np.flatnonzero(finite & varies):  # what never varies, and is not nothing, has no error
         table = statistics.block(rows[:, :, index])
         found[index] = table.error[table.level]
     return found

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, doc
+from annotated_types import Ge, Gt, doc
 
 from parvmc.declarations import Quantity, observable_pack, observed, problems
 from parvmc.dispatch import implements, row_function, settings
@@ -11,8 +11,9 @@ from parvmc.observables.common import AXES, LENGTH, add_axis, errors, grid, per_
 from parvmc.operations import measure, ratio
 from parvmc.randoms import uniform
 
-BINS = {1: 24, 2: 8, 3: 4}
+BINS = {1: 24, 2: 8, 3: 6}
 MOST_CELLS = 256
+REACH = 0.6  # half the box's default edge, in units of how far observables must look: few particles are farther out
 
 
 @settings
@@ -22,19 +23,25 @@ class Settings:
     At every step each particle i is tried at one place x' uniform in the grid's box of volume V, and with c and c' the
     cells of x_i and x',
 
-        int_c int_c' rho dx dx' = < sum_i V psi(x') / psi(x) >  over those pairs,
+        int_c int_c' rho dx dx' = < sum_i V 2 q / (1 + q^2) >,  q = psi(x') / psi(x),  over those pairs in either order.
 
-    (McMillan, Phys. Rev. 138, A442 (1965)); psi(x')/psi(x) is the root of the ratio of |psi|^2, which holds for the
-    positive psi that all factors here make. The occupations are the eigenvalues of rho among the functions that are
-    constant in each cell, the mean over cells times a cell's volume: each is a lower bound, which rises to the true one
-    as cells get smaller (noise raises the largest, by little where its error is little). Their sum is reported, to be
-    compared with N. The random numbers are the walk's own: a run with this observable takes another walk.
+    McMillan's estimator (Phys. Rev. 138, A442 (1965)) has q for 2 q / (1 + q^2): the mean of either with x and x'
+    exchanged is the same, and this one is bounded. q is the root of the ratio of |psi|^2, which holds for the positive
+    psi that all factors here make. The occupations are the eigenvalues of rho among the functions that are constant in
+    each cell, the mean over cells times a cell's volume: without noise each is a lower bound, which rises to the true
+    one as cells get smaller. Noise spreads the small ones about zero, by about the root of the number of cells times
+    their error. Their sum is reported, to be compared with N. The random numbers are the walk's own: a run with this
+    observable takes another walk.
     """
 
     kind: Literal["density_matrix"] = "density_matrix"
     bins: Annotated[
         Annotated[int, Ge(1)] | None,
         doc(f"cells along each axis; default: {BINS[1]}, {BINS[2]}, {BINS[3]} by dimension"),
+    ] = None
+    range: Annotated[
+        Annotated[float, Gt(0)] | None,
+        doc("the box reaches from -range to range along each axis (length); default: from where walkers are"),
     ] = None
 
 
@@ -55,6 +62,10 @@ def _bins(observable, space):
     return observable.bins or BINS[space.dimensions]
 
 
+def _box(observable, extent):
+    return REACH * extent if observable.range is None else np.full(extent.size, observable.range)
+
+
 @implements(problems, Settings)
 def _problems(observable, space):
     bins = _bins(observable, space)
@@ -65,10 +76,10 @@ def _problems(observable, space):
 
 @implements(observable_pack, Settings)
 def _pack(observable, space, extent):
-    bins = _bins(observable, space)
-    cells, width = bins**space.dimensions, 2.0 * extent / bins
-    volume = float(np.prod(2.0 * extent))
-    return DensityMatrix(cells * (cells + 1) // 2, bins, cells, -extent, width, 1.0 / width, volume)
+    bins, box = _bins(observable, space), _box(observable, extent)
+    cells, width = bins**space.dimensions, 2.0 * box / bins
+    volume = float(np.prod(2.0 * box))
+    return DensityMatrix(cells * (cells + 1) // 2, bins, cells, -box, width, 1.0 / width, volume)
 
 
 @row_function
@@ -86,12 +97,14 @@ def _displace(place, low, width, position, displacement):
 
 @row_function
 def _count_pairs(present, tried, ratios, cells, weight, sums):
-    """Add the amplitudes' ratios to the pairs of cells, which fill a triangle row by row from the diagonal on."""
+    """Add what the amplitudes' ratios q are worth, 2 q / (1 + q^2), to the pairs of cells, a triangle row by row."""
     for lane in range(present.size):
         if present[lane] < cells and tried[lane] < cells:
             one, other = int(present[lane]), int(tried[lane])
             low, high = min(one, other), max(one, other)
-            sums[low * cells - low * (low - 1) // 2 + high - low] += weight * np.sqrt(ratios[lane])
+            amplitude = np.sqrt(ratios[lane])
+            share = 2.0 / (amplitude + 1.0 / amplitude) if amplitude > 0.0 else 0.0  # zero where it overflows too
+            sums[low * cells - low * (low - 1) // 2 + high - low] += weight * share
 
 
 @implements(measure, DensityMatrix)
@@ -118,7 +131,8 @@ def _measure(observable, state, work, positions, randoms, scratch, row):
 @implements(observed, Settings)
 def _observed(observable, space, extent, rows):
     bins, dimensions, name = _bins(observable, space), space.dimensions, observable.kind
-    cells, volume = bins**dimensions, np.prod(2.0 * extent / bins)
+    box = _box(observable, extent)
+    cells, volume = bins**dimensions, np.prod(2.0 * box / bins)
     upper = np.triu_indices(cells)
     share = np.where(upper[0] == upper[1], 1.0, 0.5)  # of a pair of different cells, half is due to either order
 
@@ -128,15 +142,13 @@ def _observed(observable, space, extent, rows):
         return full
 
     integrals, spread = matrix(rows.mean(axis=(0, 1))), matrix(errors(rows))
-    occupations, orbitals = np.full(cells, np.nan), np.full((cells, cells), np.nan)
-    if np.isfinite(integrals).all():  # a machine may overflow at x', where no walker goes
-        occupations, orbitals = (part[..., ::-1] for part in np.linalg.eigh(integrals / volume))
+    occupations, orbitals = (part[..., ::-1] for part in np.linalg.eigh(integrals / volume))
     # to first order an eigenvalue changes by v . (d rho) v, so that its error is that of the mean of v . rho v
     products = orbitals[upper[0]] * orbitals[upper[1]] / volume
     trace = rows[:, :, upper[0] == upper[1]].sum(axis=2, keepdims=True) / volume
     axes = {}
     for suffix in ("", "_prime"):
-        for axis, edges in zip(AXES, grid(extent, bins), strict=False):
+        for axis, edges in zip(AXES, grid(box, bins), strict=False):
             axes[axis + suffix] = (0.5 * (edges[:-1] + edges[1:]), LENGTH, f"middle of the cell along {axis}{suffix}")
     shape = (bins,) * (2 * dimensions)
     text = "one-body density matrix, the mean over pairs of cells; its trace is the number of particles"
@@ -153,7 +165,7 @@ def _observed(observable, space, extent, rows):
             occupations,
             errors(rows @ products),
             "1",
-            "natural occupations on the grid, lower bounds; errors to first order",
+            "natural occupations on the grid; those below a few errors are noise; errors to first order",
             {"orbital": number},
         ),
         f"{name}_trace": Quantity(

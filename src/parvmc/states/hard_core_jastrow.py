@@ -17,7 +17,8 @@ class Settings:
     """psi = prod_{i<j} (1 - a / r_ij) for r_ij > a, and zero where a pair is closer; nothing is trained.
 
     In three dimensions it is the s wave of two spheres at zero energy (DuBois and Glyde, Phys. Rev. A 63, 023602
-    (2001)).
+    (2001)). In one and two it is not: the local energy grows like 1 / (r - a) at contact, its variance is finite but
+    the error of that variance is not, and error bars are less certain.
     """
 
     kind: Literal["hard_core_jastrow"] = "hard_core_jastrow"

@@ -22,7 +22,7 @@ class Settings:
     kind: Literal["linear_jastrow"] = "linear_jastrow"
     spin_up: Annotated[
         Annotated[int, Ge(0)] | None,
-        doc("how many particles, the first ones, are of one spin: equal spins have their own slope; default: bosons"),
+        doc("particles of one spin, the first ones; equal spins get the slope that suits a node; default: bosons"),
     ] = None
 
 

@@ -28,7 +28,7 @@ class Settings:
     beta: Annotated[float, Gt(0), doc("where the factor levels off (1 / length): the value to start from")] = 1.0
     spin_up: Annotated[
         Annotated[int, Ge(0)] | None,
-        doc("how many particles, the first ones, are of one spin: equal spins have their own slope; default: bosons"),
+        doc("particles of one spin, the first ones; equal spins get the slope that suits a node; default: bosons"),
     ] = None
     initial: Annotated[str | None, doc("result file of another run to start from; default: the values here")] = None
     train: Annotated[tuple[Literal["beta"], ...], doc("parameters that the optimiser changes")] = ("beta",)

@@ -25,7 +25,11 @@ LARGEST_THETA = 600.0  # past this e^theta is too near overflow: a local energy 
 
 @settings
 class Settings:
-    """psi = prod_{i<j} prod_j (1 + exp(b_j + w_j r_ij)): unchanged when two particles are exchanged."""
+    """psi = prod_{i<j} prod_j (1 + exp(b_j + w_j r_ij)): unchanged when two particles are exchanged.
+
+    ln psi of a pair is convex in r whatever the parameters, so it cannot level off as a Jastrow factor does; for two
+    electrons one hidden unit does nearly what many do.
+    """
 
     kind: Literal["pair_rbm"] = "pair_rbm"
     hidden: Annotated[int, Ge(1), doc("number of hidden units")]
@@ -117,7 +121,7 @@ def _add_slopes(b, w, distance, slope, curvature):
     """f' = w s, f'' = w^2 s (1 - s), s = 1 / (1 + e^-theta), without cancellation near saturation."""
     for lane in range(slope.size):
         theta = b + w * distance[lane]
-        u = exp(theta) if abs(theta) < LARGEST_THETA else np.nan
+        u = exp(theta) if theta < LARGEST_THETA else np.nan
         complement = 1.0 / (1.0 + u)
         derivative = w * (u * complement)
         slope[lane] += derivative / distance[lane]
