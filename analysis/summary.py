@@ -23,6 +23,9 @@ marks the row that is quoted.
 """
 
 
+CHECKPOINTS = (".ckpt.h5", ".ckpt.1.h5")
+
+
 def line(label, text):
     """Print one labelled line."""
     print(f"  {label:<14}{text}")
@@ -55,6 +58,16 @@ def show_deck(result):
         starts = len(provenance["ranks"])
         started = f", started {starts} times" if starts > 1 else ""
         line("run", f"seed {deck.get('seed', '?')}, {provenance['ranks'][-1]} ranks{started}")
+
+
+def show_pretraining(result):
+    """How likely the data are in the fitted machine, at first and at last."""
+    found = result.pretraining
+    if len(found.get("log_likelihood", ())):
+        first, last = (found["log_likelihood"][row] for row in (0, -1))
+        text = f"{len(found['log_likelihood'])} iterations, mean ln P of the data at first {first:.4f}, last {last:.4f}"
+        ideal = f", {found['divergence'][-1]:.1e} below the ideal gas's" if "divergence" in found else ""
+        line("pretraining", text + ideal)
 
 
 def show_optimization(result):
@@ -145,6 +158,7 @@ def show(result):
     print(f"{result.path}: {result.title}")
     line("status", result.status)
     show_deck(result)
+    show_pretraining(result)
     show_optimization(result)
     if result.scalar_names:
         show_energy(result)
@@ -167,7 +181,8 @@ def main(arguments=None):
     )
     parser.add_argument("files", metavar="FILE", nargs="+", help="result file (HDF5)")
     failures, between = [], ""
-    for path in parser.parse_args(arguments).files:
+    given = parser.parse_args(arguments).files
+    for path in [name for name in given if not name.endswith(CHECKPOINTS)] or given:  # *.h5 finds both
         try:
             with results.open(path) as result:
                 print(between, end="")

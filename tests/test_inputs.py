@@ -36,7 +36,10 @@ def given(text):
 def test_there_are_decks_and_scripts():
     """The lists that the other tests go through are not empty."""
     assert {"one_particle", "two_electrons", "two_electrons_free", "two_electrons_large"} <= {d.stem for d in DECKS}
-    assert {"one_node", "several_nodes"} <= {script.stem for script in JOBS}
+    assert {"hard_spheres_10", "hard_spheres_50", "hard_spheres_100"} <= {d.stem for d in DECKS}
+    assert {"two_electrons_jastrow", "two_electrons_jastrow_3d", "two_electrons_1d"} <= {d.stem for d in DECKS}
+    assert {"two_electrons_exact", "samplers", "pretrained"} <= {d.stem for d in DECKS}
+    assert {"one_node", "several_nodes", "omega_scan"} <= {script.stem for script in JOBS}
 
 
 @decks
@@ -70,6 +73,19 @@ def test_the_decks_run_as_shipped_on_their_ranks():
     text = (ROOT / "jobs/several_nodes.sbatch").read_text()
     nodes, tasks = (int(re.search(rf"^#SBATCH --{key}=(\d+)", text, re.M)[1]) for key in ("nodes", "ntasks-per-node"))
     check_ranks(config.load(ROOT / given(text).deck), nodes * tasks)
+
+
+def test_the_scan_has_a_job_for_every_omega():
+    """As many array tasks as frequencies, from 0.01 to 1, each with the learning rate 0.05 / omega."""
+    text = (ROOT / "jobs/omega_scan.sbatch").read_text()
+    omegas = re.search(r"^omegas=\((.*)\)$", text, re.MULTILINE)[1].split()
+    assert (omegas[0], omegas[-1]) == ("0.01", "1.0")
+    assert int(re.search(r"^#SBATCH --array=0-(\d+)$", text, re.MULTILINE)[1]) == len(omegas) - 1
+    lines = [line for line in text.splitlines() if line.startswith(("omegas=", "omega=", "rate="))]
+    script = "\n".join(["SLURM_ARRAY_TASK_ID=3", *lines, 'echo "$omega $rate"'])
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    omega, rate = map(float, done.stdout.split())
+    assert (omega, rate) == pytest.approx((0.28, 0.05 / 0.28), rel=1e-5)
 
 
 @jobs

@@ -144,6 +144,9 @@ def test_exact_energies_of_exactly_this_system():
     assert exact(10, 3, (1.0, 1.0, 2.0), "none", 0.0) == (20.0, "exact")
     assert exact(3, 2, (1.0, 1.0), "coulomb", 0.0) == (3.0, "exact")
     assert exact(1, 1, (0.7,), "coulomb", 1.0) == (0.35, "exact")
+    assert exact(2, 1, (1.0,), "soft_coulomb", 1.0, 0.25) == (2.3830862362, "exact")
+    assert exact(2, 1, (1.0,), "soft_coulomb", 1.0, 0.3) is None
+    assert exact(2, 2, (1.0, 1.0), "soft_coulomb", 1.0, 0.25) is None
     for other in (
         (3, 2, (1.0, 1.0), "coulomb", 1.0),
         (2, 2, (1.0, 1.1), "coulomb", 1.0),

@@ -57,7 +57,7 @@ def configurations(path, space):
     shape, found = f"[samples, {space.particles}, {space.dimensions}]", None
     try:
         with contextlib.closing(archive.Reader(path)) as file:
-            found = file.value("positions") if "positions" in file else None
+            found = file.value("positions") if "positions" in file.names() else None
     except OSError as error:
         reason = " ".join(str(error).split())
     else:
@@ -147,12 +147,14 @@ def resolved(deck):
     default = max(SAMPLES if amount == "samples" else 64 * SAMPLES, LEAST_STEPS * walkers)
     equilibration = deck.sampler.equilibration if production.equilibration is None else production.equilibration
     settled = {amount: getattr(production, amount) or default, "equilibration": equilibration}
+    region = space(deck.system)
+    observables = tuple(filled(observable, region) for observable in production.observables)
     return replace(
         deck,
-        state=tuple(filled(factor, space(deck.system)) for factor in deck.state),
+        state=tuple(filled(factor, region) for factor in deck.state),
         optimizer=replace(deck.optimizer, samples=deck.optimizer.samples or walkers),
         pretrain=replace(deck.pretrain, samples=deck.pretrain.samples or walkers),
-        production=replace(production, **settled),
+        production=replace(production, observables=observables, **settled),
     )
 
 

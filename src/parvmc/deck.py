@@ -139,6 +139,13 @@ def deck_problems(deck):
     found = [
         (f"{path}.{key}" if key else path, text) for path, part in parts.items() for key, text in problems(part, region)
     ]
+    for index, factor in enumerate(deck.state):
+        train = getattr(factor, "train", ())
+        if len(set(train)) < len(train):
+            found.append((f"state.{index}.train", "names a group twice"))
+    if len(own := [factor.kind for factor in deck.state if hasattr(factor, "spin_up")]) > 1:
+        reason = f"{' and '.join(own)} would each cancel the interaction's 1/r, together they double it"
+        found.append(("state", f"{reason}; keep one of them"))
     if not any(confines(factor) for factor in deck.state):
         reason = "has no factor that falls off with the distance from the trap, and so no norm"
         found.append(("state", f"{reason}; add one of kind gaussian or gaussian_rbm"))

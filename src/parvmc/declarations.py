@@ -95,9 +95,9 @@ def core(component, space=None):
 
 
 @operation
-def filled(factor, space):
-    """Return the factor with every default that depends on other keys filled in."""
-    return factor
+def filled(component, space):
+    """Return a factor or an observable with every default that depends on other keys filled in."""
+    return component
 
 
 @operation
@@ -169,11 +169,11 @@ def mixture(factor, space, parameters):
 
 @operation
 def initial_parameters(factor, space, generator):
-    """Return {name: float64 array}, the starting parameters of a factor in its own shapes.
+    """Return {name: float64 array}, the starting parameters of a factor in its own shapes; most have some.
 
     generator: numpy Generator of the stream for parameters.
     """
-    raise TypeError(f"initial_parameters: nothing is registered for {type(factor).__name__}")
+    return {}
 
 
 @operation
@@ -191,13 +191,13 @@ def same_meaning(factor):
 @operation
 def coordinates(factor, parameters):
     """Return float64[trained], the trained parameters as one vector, the coordinates in which the optimiser steps."""
-    raise TypeError(f"coordinates: nothing is registered for {type(factor).__name__}")
+    return np.empty(0)
 
 
 @operation
 def moved(factor, parameters, vector):
     """Return the parameters with the trained ones replaced by those of a vector of coordinates."""
-    raise TypeError(f"moved: nothing is registered for {type(factor).__name__}")
+    return parameters
 
 
 @operation

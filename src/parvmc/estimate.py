@@ -46,6 +46,7 @@ def estimate(deck, ranks):
     packs = (declarations.state_pack(factor, space, own) for factor, own in zip(deck.state, parameters, strict=True))
     over_pairs = 1 + sum(type(pack) in PACKS for pack in packs)
     nanoseconds = sweeps * space.particles * (PER_MOVE + PER_HIDDEN_UNIT * hidden)
+    nanoseconds *= 2.0 if sampler.kind == "langevin" else 1.0  # the drift at both ends of a move
     nanoseconds += sweeps * 2.0 * pairs * (over_pairs - 1) * PER_PAIR
     nanoseconds += measured * (pairs * PER_PAIR * over_pairs + space.units * hidden)
     nanoseconds += optimizer.iterations * optimizer.samples * trained**2 / 8
@@ -56,7 +57,8 @@ def estimate(deck, ranks):
         f"rank 0 {_size(gathered + gathered_observed)} more",
         f"walkers: {sampler.walkers} in {batches} batches, {local} on a rank at the most of {ranks}; "
         f"up to {batches} ranks can share them",
-        f"moves: {sweeps * space.particles:.2g}; about {nanoseconds / 1e9 / 60:.1g} core-minutes (to a factor of two)",
+        f"moves: {sweeps * space.particles:.2g}; about {nanoseconds / 1e9 / 60:.1g} core-minutes "
+        "besides start-up and compiling (to a factor of two)",
     ]
     if numbers:
         text = (

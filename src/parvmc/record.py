@@ -9,10 +9,11 @@ from parvmc.declarations import (
     reference_energy,
     virial_weights,
 )
+from parvmc.results import SCHEMA, SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
 EXACT = 1e-13
 NEARLY_EXACT = 1e-2  # relative spread below which a local energy is little but tails, in which outliers are normal
+LEAST_ACCEPTANCE = 0.01  # below it walkers hardly move
 FAR_OUT = 1.1  # R-hat that even a short series must not have: 122 steps with tau = 3 gave 1.015
 LARGEST_OUTLIER = 8.0  # of 10^6 normal means the largest is 5 spreads out; per-walker means have fatter tails
 ENERGY = "hartree (hbar = m = e = 1)"
@@ -55,7 +56,7 @@ def running(simulation, series, job, status):
     series: float64[rows, batches, columns], the production so far; status: running, stopped or failed.
     """
     attributes = {
-        "schema": "parvmc",
+        "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "title": simulation.deck.title,
         "status": status,
@@ -213,6 +214,8 @@ def warnings(deck, values, blocked):
         found.append(f"the series is short, {length:.0f} autocorrelation times where 50 are needed to judge R-hat")
     if values["r_hat"] > (1.01 if length >= 50.0 else FAR_OUT):
         found.append(f"R-hat {values['r_hat']:.4f} is above 1.01: the batches disagree; equilibrate or sample longer")
+    if values["acceptance"] < LEAST_ACCEPTANCE:
+        found.append(f"acceptance {values['acceptance']:.3g}: walkers hardly move; give sampler.step another value")
     varies = values["variance_estimator"] > (NEARLY_EXACT * values["energy"]) ** 2
     if varies and values["walker_outlier"] > LARGEST_OUTLIER:
         found.append(f"one walker's mean is {values['walker_outlier']:.1f} spreads from the others': is it stuck?")

@@ -69,7 +69,17 @@ def exact(particles, dimensions, omega, interaction, strength):
     return None
 
 
-def exact_energy(particles, dimensions, omega, interaction, strength):
-    """(energy, source) of the exact ground state, or None where it is not known; the arguments are those of `exact`."""
+# Two particles in one dimension that repel as 1 / sqrt(r^2 + softening^2): (omega, softening): energy.
+SOFTENED = {(0.25, 0.25): 0.8248510737, (1.0, 0.25): 2.3830862362}
+
+
+def exact_energy(particles, dimensions, omega, interaction, strength, softening=None):
+    """(energy, source) of the exact ground state, or None where it is not known; the arguments are those of `exact`.
+
+    softening: of the softened Coulomb repulsion (length).
+    """
+    if (particles, dimensions, interaction, strength) == (2, 1, "soft_coulomb", 1.0):
+        energy = SOFTENED.get((omega[0], softening))
+        return energy and (energy, "exact")
     found = exact(particles, dimensions, omega, interaction, strength)
     return found and (found.energy, found.source)

@@ -118,6 +118,8 @@ def _allowed(annotation, path):
     words = f"a table [{section}]" if kinds or _table(annotation) else _words(annotation)
     if kinds and kinds.many:
         words = f"a table [[{section}]], in double brackets,"
+    if kinds and kinds.many and "." in section:
+        words = f"a list of kinds, or of tables with their kind, in one table [[{section}]] each,"
     words += f" with kind = {_or(_quoted(kinds.known))}" if kinds else ""
     return f"{words} ({meaning.documentation})" if meaning else words
 

@@ -12,9 +12,9 @@ from parvmc.states.product import TrialState
 def starting_parameters(deck, warm=True):
     """Return a dict of arrays for each factor; they depend on the seed and the trial state alone.
 
-    A factor with `initial = "FILE"` takes its parameters from the first factor of that kind in the file. Where the file
-    has fewer hidden units, the others keep their random values; warm = False looks at no file. Raises DeckError where
-    the two do not fit.
+    A factor with `initial = "FILE"` takes its parameters from the factor of that kind in the file; the deck's second of
+    a kind from the file's second, and so on, else from the last. Where the file has fewer hidden units, the others keep
+    their random values; warm = False looks at no file. Raises DeckError where the two do not fit.
     """
     space = declarations.space(deck.system)
     state = TrialState(deck.state, space)
@@ -23,16 +23,17 @@ def starting_parameters(deck, warm=True):
         configurations(deck.pretrain.reference, space)  # it is read again when it is needed, and must be found now
     for index, factor in enumerate(deck.state):
         if warm and getattr(factor, "initial", None) not in (None, "random"):
-            _take_over(f"state.{index}", factor, space, parameters[index])
+            before = sum(other.kind == factor.kind for other in deck.state[:index])
+            _take_over(f"state.{index}", factor, before, space, parameters[index])
     return parameters
 
 
-def _take_over(key, factor, space, own):
+def _take_over(key, factor, before, space, own):
     try:
         with results.open(factor.initial) as file:
             saved, system, decks = file.parameters, file.deck["system"], file.deck["state"]
     except (results.NotAResult, OSError, KeyError) as error:
-        raise DeckError([(f"{key}.initial", f"{factor.initial}: {error}")]) from None
+        raise DeckError([(f"{key}.initial", str(error))]) from None
     theirs, ours = (system.get("particles"), system.get("dimensions")), (space.particles, space.dimensions)
     if theirs != ours:
         text = f"{factor.initial} has {theirs[0]} particles in {theirs[1]} dimensions, this deck {ours[0]} in {ours[1]}"
@@ -41,14 +42,15 @@ def _take_over(key, factor, space, own):
     matching = [number for number, label in enumerate(labels) if label.endswith(f"_{factor.kind}") and label in saved]
     if not matching:
         raise DeckError([(f"{key}.initial", f"{factor.initial} has no parameters of a {factor.kind}")])
+    chosen = matching[min(before, len(matching) - 1)]
     for name in declarations.same_meaning(factor):
-        theirs = decks[matching[0]].get(name)
+        theirs = decks[chosen].get(name)
         ours = getattr(factor, name)
         ours = list(ours) if isinstance(ours, tuple) else ours
         if theirs != ours:
             text = f"{factor.initial} was made with {name} = {theirs!r}, this deck has {ours!r}; they must agree"
             raise DeckError([(f"{key}.initial", text)])
-    for name, values in saved[labels[matching[0]]].items():
+    for name, values in saved[labels[chosen]].items():
         values = np.asarray(values)
         if values.ndim != own[name].ndim or any(n > m for n, m in zip(values.shape, own[name].shape, strict=True)):
             text = f"{factor.initial} has {name} of shape {values.shape}, this deck {own[name].shape}"

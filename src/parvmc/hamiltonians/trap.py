@@ -39,7 +39,7 @@ class Settings:
     """H = sum_i (-1/2 lap_i + 1/2 sum_k omega_k^2 x_ik^2) + sum_{i<j} v(r_ij)."""
 
     kind: Literal["trap"] = "trap"
-    particles: Annotated[int, Ge(1), doc("number of particles")]
+    particles: Annotated[int, Ge(1), Le(10_000), doc("number of particles")]
     dimensions: Annotated[int, Ge(1), Le(3), doc("number of space dimensions, 1, 2 or 3")]
     omega: Annotated[
         Annotated[float, Gt(0)] | tuple[Annotated[float, Gt(0)], ...],
@@ -109,7 +109,8 @@ def _virial_weights(system):
 def _reference_energy(system):
     interaction = system.interaction
     strength = getattr(interaction, "strength", 0.0)
-    return exact_energy(system.particles, system.dimensions, space(system).omega, interaction.kind, strength)
+    softening = getattr(interaction, "softening", None)
+    return exact_energy(system.particles, system.dimensions, space(system).omega, interaction.kind, strength, softening)
 
 
 @implements(poles, Settings)

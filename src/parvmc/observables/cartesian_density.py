@@ -1,13 +1,14 @@
 """The one-body density on a Cartesian grid."""
 
+from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, doc
 
-from parvmc.declarations import Quantity, observable_pack, observed, problems
+from parvmc.declarations import Quantity, filled, observable_pack, observed, problems
 from parvmc.dispatch import implements, settings
-from parvmc.observables.common import AXES, LENGTH, MOST_CELLS, add_axis, count, errors, grid, per_volume
+from parvmc.observables.common import AXES, LENGTH, MOST_CELLS, add_axis, count, errors, grid, grid_problems, per_volume
 from parvmc.operations import measure
 
 BINS = {1: 100, 2: 64, 3: 20}
@@ -37,21 +38,19 @@ class CartesianDensity(NamedTuple):
     inverse_width: np.ndarray
 
 
-def _bins(observable, space):
-    return observable.bins or BINS[space.dimensions]
+@implements(filled, Settings)
+def _filled(observable, space):
+    return replace(observable, bins=observable.bins or BINS[space.dimensions])
 
 
 @implements(problems, Settings)
 def _problems(observable, space):
-    bins = _bins(observable, space)
-    most = int(MOST_CELLS ** (1.0 / space.dimensions) + 1e-9)
-    text = f"{bins} along each of {space.dimensions} axes are more than {MOST_CELLS} cells; give at most {most}"
-    return [("bins", text)] if bins > most else []
+    return grid_problems(filled(observable, space).bins, space, MOST_CELLS)
 
 
 @implements(observable_pack, Settings)
 def _pack(observable, space, extent):
-    bins = _bins(observable, space)
+    bins = filled(observable, space).bins
     return CartesianDensity(bins**space.dimensions + 1, bins, -extent, 0.5 * bins / extent)
 
 
@@ -68,7 +67,7 @@ def _measure(observable, state, work, positions, randoms, scratch, row):
 
 @implements(observed, Settings)
 def _observed(observable, space, extent, rows):
-    bins, name = _bins(observable, space), observable.kind
+    bins, name = filled(observable, space).bins, observable.kind
     edges, shape = grid(extent, bins), (bins,) * space.dimensions
     volume = np.prod(2.0 * extent / bins)
     means, spread = rows.mean(axis=(0, 1)), errors(rows)

@@ -82,6 +82,18 @@ def total(row):
 # --- outside kernels
 
 
+def grid_problems(bins, space, most):
+    """Return the reason why a grid of so many bins along each axis has too many cells, as `problems` does."""
+    side = int(most ** (1.0 / space.dimensions) + 1e-9)
+    text = f"{bins} along each of {space.dimensions} axes are more than {most} cells; give at most {side}"
+    return [("bins", text)] if bins > side else []
+
+
+def pair_problems(space):
+    """Return the reason why what needs a pair cannot be had of one particle, as `problems` does."""
+    return [("kind", "needs a pair, and the system has one particle; leave it out")] if space.particles < 2 else []
+
+
 def shell_volumes(edges, dimensions):
     """Return the volumes between spheres of radii edges float64[bins + 1]; in one dimension both sides count."""
     balls = {1: 2.0 * edges, 2: math.pi * edges**2, 3: 4.0 / 3.0 * math.pi * edges**3}

@@ -1,13 +1,14 @@
 """The one-body density matrix on a small grid, and its natural occupations."""
 
+from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Gt, doc
+from annotated_types import Ge, Gt, Lt, doc
 
-from parvmc.declarations import Quantity, observable_pack, observed, problems
+from parvmc.declarations import Quantity, filled, observable_pack, observed, problems
 from parvmc.dispatch import implements, row_function, settings
-from parvmc.observables.common import AXES, LENGTH, add_axis, errors, grid, per_volume
+from parvmc.observables.common import AXES, LENGTH, add_axis, errors, grid, grid_problems, per_volume
 from parvmc.operations import measure, ratio
 from parvmc.randoms import uniform
 
@@ -40,7 +41,7 @@ class Settings:
         doc(f"cells along each axis; default: {BINS[1]}, {BINS[2]}, {BINS[3]} by dimension"),
     ] = None
     range: Annotated[
-        Annotated[float, Gt(0)] | None,
+        Annotated[float, Gt(1e-6), Lt(1e6)] | None,
         doc("the box reaches from -range to range along each axis (length); default: from where walkers are"),
     ] = None
 
@@ -58,8 +59,9 @@ class DensityMatrix(NamedTuple):
     volume: float
 
 
-def _bins(observable, space):
-    return observable.bins or BINS[space.dimensions]
+@implements(filled, Settings)
+def _filled(observable, space):
+    return replace(observable, bins=observable.bins or BINS[space.dimensions])
 
 
 def _box(observable, extent):
@@ -68,15 +70,12 @@ def _box(observable, extent):
 
 @implements(problems, Settings)
 def _problems(observable, space):
-    bins = _bins(observable, space)
-    most = int(MOST_CELLS ** (1.0 / space.dimensions) + 1e-9)
-    text = f"{bins} along each of {space.dimensions} axes are more than {MOST_CELLS} cells; give at most {most}"
-    return [("bins", text)] if bins > most else []
+    return grid_problems(filled(observable, space).bins, space, MOST_CELLS)
 
 
 @implements(observable_pack, Settings)
 def _pack(observable, space, extent):
-    bins, box = _bins(observable, space), _box(observable, extent)
+    bins, box = filled(observable, space).bins, _box(observable, extent)
     cells, width = bins**space.dimensions, 2.0 * box / bins
     volume = float(np.prod(2.0 * box))
     return DensityMatrix(cells * (cells + 1) // 2, bins, cells, -box, width, 1.0 / width, volume)
@@ -130,7 +129,7 @@ def _measure(observable, state, work, positions, randoms, scratch, row):
 
 @implements(observed, Settings)
 def _observed(observable, space, extent, rows):
-    bins, dimensions, name = _bins(observable, space), space.dimensions, observable.kind
+    bins, dimensions, name = filled(observable, space).bins, space.dimensions, observable.kind
     box = _box(observable, extent)
     cells, volume = bins**dimensions, np.prod(2.0 * box / bins)
     upper = np.triu_indices(cells)
@@ -151,7 +150,7 @@ def _observed(observable, space, extent, rows):
         for axis, edges in zip(AXES, grid(box, bins), strict=False):
             axes[axis + suffix] = (0.5 * (edges[:-1] + edges[1:]), LENGTH, f"middle of the cell along {axis}{suffix}")
     shape = (bins,) * (2 * dimensions)
-    text = "one-body density matrix, the mean over pairs of cells; its trace is the number of particles"
+    text = "one-body density matrix, the mean over pairs of cells; its trace is N less what the grid misses"
     number = (np.arange(1, cells + 1), "1", "natural orbital, the most occupied first")
     return {
         name: Quantity(

@@ -3,11 +3,11 @@
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, doc
+from annotated_types import Ge, Gt, Le, Lt, doc
 
 from parvmc.declarations import observable_pack, observed, problems
 from parvmc.dispatch import implements, settings
-from parvmc.observables.common import MOST_CELLS, add_squared_difference, count, radial_bins, shells
+from parvmc.observables.common import MOST_CELLS, add_squared_difference, count, pair_problems, radial_bins, shells
 from parvmc.operations import measure
 
 
@@ -22,7 +22,7 @@ class Settings:
     kind: Literal["pair_correlation"] = "pair_correlation"
     bins: Annotated[int, Ge(1), Le(MOST_CELLS), doc("number of shells of equal width")] = 100
     range: Annotated[
-        Annotated[float, Gt(0)] | None,
+        Annotated[float, Gt(1e-6), Lt(1e6)] | None,
         doc("outer radius of the last shell (length); default: 2.5 x the farthest particle"),
     ] = None
 
@@ -41,7 +41,7 @@ def _edges(observable, extent):
 
 @implements(problems, Settings)
 def _problems(observable, space):
-    return [("kind", "needs a pair, and the system has one particle; leave it out")] if space.particles < 2 else []
+    return pair_problems(space)
 
 
 @implements(observable_pack, Settings)

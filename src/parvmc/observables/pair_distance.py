@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from parvmc.declarations import observable_pack, observed, problems
 from parvmc.dispatch import implements, settings
-from parvmc.observables.common import LENGTH, add_squared_difference, scalar, square_root, total
+from parvmc.observables.common import LENGTH, add_squared_difference, pair_problems, scalar, square_root, total
 from parvmc.operations import measure
 
 
@@ -25,7 +25,7 @@ class PairDistance(NamedTuple):
 
 @implements(problems, Settings)
 def _problems(observable, space):
-    return [("kind", "needs a pair, and the system has one particle; leave it out")] if space.particles < 2 else []
+    return pair_problems(space)
 
 
 @implements(observable_pack, Settings)

@@ -98,8 +98,6 @@ def _problems(factor, space):
         found.append(("sigma", "has different values although sigma_shared is true; give one number"))
     if factor.sigma_shared and len(set(space.omega)) > 1 and factor.sigma == "trap":
         found.append(("sigma_shared", 'cannot be true with a different omega along each axis and sigma = "trap"'))
-    if len(set(factor.train)) < len(factor.train):
-        found.append(("train", "names a group twice"))
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Gt, doc
 
-from parvmc.declarations import coordinates, core, filled, initial_parameters, moved, problems, state_pack
+from parvmc.declarations import core, filled, problems, state_pack
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.operations import pair_derivatives, pair_logarithm, pair_ratio, pair_slopes
 from parvmc.states.pairs import pair_factor
@@ -51,21 +51,6 @@ def _problems(factor, space):
 @implements(core, Settings)
 def _core(factor, space):
     return filled(factor, space).diameter
-
-
-@implements(initial_parameters, Settings)
-def _initial(factor, space, generator):
-    return {}
-
-
-@implements(coordinates, Settings)
-def _coordinates(factor, parameters):
-    return np.empty(0)
-
-
-@implements(moved, Settings)
-def _moved(factor, parameters, vector):
-    return parameters
 
 
 @implements(state_pack, Settings)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, doc
 
-from parvmc.declarations import coordinates, cusp, initial_parameters, moved, problems, state_pack
+from parvmc.declarations import cusp, problems, state_pack
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.operations import pair_derivatives, pair_logarithm, pair_ratio, pair_slopes
 from parvmc.states.pairs import cusp_problems, cusp_slopes, pair_factor
@@ -38,21 +38,6 @@ class LinearJastrow(NamedTuple):
 @implements(problems, Settings)
 def _problems(factor, space):
     return cusp_problems(factor, space)
-
-
-@implements(initial_parameters, Settings)
-def _initial(factor, space, generator):
-    return {}
-
-
-@implements(coordinates, Settings)
-def _coordinates(factor, parameters):
-    return np.empty(0)
-
-
-@implements(moved, Settings)
-def _moved(factor, parameters, vector):
-    return parameters
 
 
 @implements(cusp, Settings)

@@ -57,8 +57,6 @@ def _problems(factor, space):
     if space.dimensions == 1:
         reason = "has a kink where two particles meet, which in one dimension is a delta function that no sample finds"
         return [("kind", f"pair_rbm {reason}; leave the factor out")]
-    if len(set(factor.train)) < len(factor.train):
-        return [("train", "names a group twice")]
     return []
 
 
