@@ -22,7 +22,7 @@ BETAS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def compile_kernels(simulation):
-    """Call every kernel once on no work, one rank of each node first: it compiles and the others load what it left."""
+    """Call every kernel that the run needs on no work, one rank of each node first: the others load what it left."""
     lanes, rows = simulation.lanes, len(simulation.columns)
     positions, randoms = simulation.positions[:1].copy(), simulation.randoms[:1].copy()
     sampler, hamiltonian, state = simulation.sampler_pack(), simulation.hamiltonian_pack(), simulation.state_pack()
@@ -30,8 +30,9 @@ def compile_kernels(simulation):
 
     def call():
         walk.equilibrate(sampler, state, positions, randoms, 0)
-        samples = np.empty((1, 0, 1 + state.count, lanes))
-        walk.sample(sampler, hamiltonian, state, positions, randoms, 0, components, samples)
+        if simulation.deck.optimizer.iterations:  # compiling it takes longest
+            samples = np.empty((1, 0, 1 + state.count, lanes))
+            walk.sample(sampler, hamiltonian, state, positions, randoms, 0, components, samples)
         walk.observe(
             sampler,
             hamiltonian,
