@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from parvmc.dispatch import operation
+from parvmc.lattice import Lattice
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,34 @@ class Space:
     def units(self):
         """Number of coordinates, particles * dimensions."""
         return self.particles * self.dimensions
+
+
+@dataclass(frozen=True)
+class Spins:
+    """What a trial state, a sampler and the walkers must know of a lattice of spins, sigma_i = 1 or -1.
+
+    magnetisation: sum of all sigma_i in every configuration, None where it is not kept; exchanges: the pairs of sites
+    (i, k) whose unequal spins the Hamiltonian exchanges, empty where it flips single spins.
+    """
+
+    lattice: Lattice
+    magnetisation: int | None = None
+    exchanges: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def units(self):
+        """Number of sites."""
+        return self.lattice.sites
+
+    particles = units  # a sweep proposes as many moves
+    dimensions = 1  # numbers of a site
+    pole = core = 0.0
+
+    @property
+    def moves(self):
+        """int64[sites + exchanges, 2]: the sites that a move flips; first all single flips, whose second site is -1."""
+        flips = [(site, -1) for site in range(self.units)]
+        return np.array([*flips, *self.exchanges], np.int64)
 
 
 @dataclass(frozen=True)
@@ -64,6 +93,25 @@ class Control:
 def space(system) -> Space:
     """Return the space in which the walkers of this Hamiltonian live."""
     raise TypeError(f"space: nothing is registered for {type(system).__name__}")
+
+
+@operation
+def spaces(component):
+    """Return the classes of space in which a factor, a sampler or an observable works."""
+    return (Space,)
+
+
+@operation
+def energy_unit(system):
+    """Return the unit of energies, for files."""
+    return "hartree (hbar = m = e = 1)"
+
+
+@operation
+def is_holomorphic(factor):
+    """Return whether the factor's parameters are complex, and psi their holomorphic function: then its coordinates are
+    real and imaginary parts by turns."""
+    return False
 
 
 @operation

@@ -67,7 +67,7 @@ def operation(function):
 
     def resolve(*arguments):
         pack = getattr(arguments[0], "instance_class", None)
-        return table.get(pack)
+        return table.get(pack, table.get(object))
 
     if not numba.config.DISABLE_JIT:
         overload(dispatcher, strict=False, jit_options=KERNEL_OPTIONS)(resolve)
@@ -84,6 +84,11 @@ def implements(operation, *packs):
         return function
 
     return register
+
+
+def otherwise(operation):
+    """Register the decorated function as what `operation` does for every pack that does not implement it."""
+    return implements(operation, object)
 
 
 settings = dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,16 @@
 """The vocabulary of the kernels: every operation that a pack may implement, documented and empty. Read this first.
 
 Arrays are `[unit, lane]`: a batch holds L walkers, its lanes, which lie side by side in memory. Unit m of a particle
-system is axis k of particle i, m = i * dimensions + k. Everything is in the units hbar = m = e = 1. What the settings
-of a component declare outside kernels is in declarations.py.
+system is axis k of particle i, m = i * dimensions + k; unit i of a lattice is the spin of site i, 1.0 or -1.0.
+Everything is in the units hbar = m = e = 1. What the settings of a component declare outside kernels is in
+declarations.py.
+
+A move of a particle is a displacement (`ratio`), a move of a lattice is a row of `Spins.moves`, sites that are flipped
+(`flip_ratio`); `accept` ends either. Where psi is complex, its trained coordinates are real and imaginary parts by
+turns, re_0, im_0, re_1, im_1, ..., and d ln psi / d re_k = O_k, a holomorphic derivative.
 """
 
-from parvmc.dispatch import operation
+from parvmc.dispatch import operation, otherwise
 
 
 @operation
@@ -28,7 +33,61 @@ def ratio(state, work, positions, particle, displacement, ratios):
 
 @operation
 def accept(state, work, mask):
-    """Make the last move of `ratio` final in the lanes where mask float64[lanes] is 1; elsewhere it is 0."""
+    """Make the last move of `ratio` or `flip_ratio` final in the lanes where mask float64[lanes] is 1; elsewhere it is
+    0."""
+
+
+@operation
+def is_complex(state):
+    """Return whether psi has a phase; real states are positive everywhere."""
+
+
+@otherwise(is_complex)
+def _is_real(state):
+    return False
+
+
+@operation
+def flip_ratio(state, work, positions, move, ratios):
+    """Multiply ratios float64[lanes] by |psi(s')|^2 / |psi(s)|^2, s' with the sites of row `move` of `Spins.moves`
+    flipped.
+
+    Where the two spins of an exchange are equal the ratio may be anything. `work` keeps what `accept` will need.
+    """
+
+
+@operation
+def mirror_ratio(state, work, positions, ratios):
+    """Multiply ratios float64[lanes] by |psi(-s)|^2 / |psi(s)|^2, all spins flipped."""
+
+
+@operation
+def mirror(state, work, mask):
+    """Flip all spins in the lanes where mask float64[lanes] is 1, after `mirror_ratio`; elsewhere it is 0."""
+
+
+@operation
+def begin_amplitudes(state, work, positions):
+    """Prepare `work` for calls of `amplitude_ratio` from these positions, those of the last move or `rebuild`."""
+
+
+@operation
+def amplitude_ratio(state, work, positions, move, real, imaginary):
+    """Multiply real + i imaginary, rows float64[lanes], by psi(s') / psi(s), s' as in `flip_ratio`.
+
+    `begin_amplitudes` was called before; a real state leaves the row `imaginary` alone. Where the two spins of an
+    exchange are equal the product may be anything finite.
+    """
+
+
+@operation
+def phase(state, work, positions, phases):
+    """Add arg psi (radian, modulo 2 pi) to phases float64[lanes]."""
+
+
+@otherwise(phase)
+def _no_phase(state, work, positions, phases):
+    pass
 
 
 @operation
@@ -64,7 +123,8 @@ def gradient(state, work, positions, gradients, laplacian):
 
 @operation
 def log_derivatives(state, work, positions, derivatives):
-    """Fill derivatives float64[trained, lanes] with d ln psi / d coordinate."""
+    """Fill derivatives float64[trained, lanes] with d ln psi / d coordinate, where psi is complex with Re O_0, Im O_0,
+    Re O_1, ... of the holomorphic O_k."""
 
 
 @operation
@@ -109,7 +169,8 @@ def interacts(interaction):
 def local_energy(hamiltonian, state, work, positions, scratch, table):
     """Fill table float64[2 + components, lanes]: the estimator, the local energy, and each component of the estimator.
 
-    The local energy is H psi / psi; the estimator has the same mean and its poles at coalescence taken off.
+    The local energy is H psi / psi; the estimator has the same mean and its poles at coalescence taken off. Where psi
+    is complex these are real parts, and one more row is filled with the local energy's imaginary part.
     scratch: float64[units + 16, lanes].
     """
 
@@ -124,7 +185,8 @@ def measure(observable, state, work, positions, randoms, scratch, row):
 
 @operation
 def sweep(sampler, state, work, positions, randoms, scratch):
-    """Propose one move for every particle in every lane and return how many were accepted.
+    """Propose one move for every particle, or as many as there are sites, in every lane and return how many were
+    accepted.
 
     randoms: uint64[4, lanes], the lanes' streams; scratch: float64[units + 16, lanes].
     """
