@@ -43,10 +43,10 @@ def show_deck(result):
     """The system, the trial state and the sizes of the run."""
     deck = result.deck
     system = deck["system"]
-    omega = system.get("omega")
-    axes = f", omega {' x '.join(f'{w:g}' for w in omega)}" if isinstance(omega, list) else ""
-    interaction = system.get("interaction", {"kind": "none"})
-    pair = f"; interaction {interaction['kind']} {describe(interaction)}".rstrip()
+    lists = {name: values for name, values in system.items() if isinstance(values, list)}  # omega, lattice
+    axes = "".join(f", {name} {' x '.join(f'{value:g}' for value in values)}" for name, values in lists.items())
+    interaction = system.get("interaction", {"kind": "none"} if system["kind"] == "trap" else None)
+    pair = f"; interaction {interaction['kind']} {describe(interaction)}".rstrip() if interaction else ""
     line("system", f"{system['kind']}: {describe(system)}{axes}{pair}")
     factors = [
         f"{factor['kind']}, {factor['hidden']} hidden" if "hidden" in factor else factor["kind"]

@@ -15,7 +15,7 @@ import numpy as np
 
 from parvmc import archive
 from parvmc.deck import LEAST_STEPS, SAMPLES, Deck, deck_problems
-from parvmc.declarations import filled, space
+from parvmc.declarations import filled, listed, space
 from parvmc.schema import DeckError, Reader, dotted, nearest, shown
 
 FREE = {"title", "output.checkpoint_interval", "production.target_error"}  # a resumed run may change them
@@ -118,6 +118,7 @@ def loads(text, overrides=(), folder="", strict=True):
     for override in overrides:
         _override(table, override)
     deck, missing = _located(Reader(Deck).read(table), folder, strict)
+    deck = replace(deck, sampler=filled(deck.sampler, space(deck.system)))
     if found := deck_problems(deck) + missing:
         raise DeckError(found)
     return deck
@@ -142,12 +143,13 @@ def load(path, overrides=(), strict=True):
 
 def resolved(deck):
     """Return the deck with every default that depends on other keys filled in."""
-    walkers, production = deck.sampler.walkers, deck.production
+    walkers, production, region = deck.sampler.walkers, deck.production, space(deck.system)
     amount = "samples" if production.target_error is None else "max_samples"
     default = max(SAMPLES if amount == "samples" else 64 * SAMPLES, LEAST_STEPS * walkers)
+    if listed(deck.sampler, region) is not None:
+        default = LEAST_STEPS * walkers  # all steps are the same
     equilibration = deck.sampler.equilibration if production.equilibration is None else production.equilibration
     settled = {amount: getattr(production, amount) or default, "equilibration": equilibration}
-    region = space(deck.system)
     observables = tuple(filled(observable, region) for observable in production.observables)
     return replace(
         deck,

@@ -10,7 +10,17 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Lt, doc
 
 from parvmc import hamiltonians, observables, optimizers, samplers, states
-from parvmc.declarations import confines, conflicts, hidden_copies, problems, space
+from parvmc.declarations import (
+    Space,
+    Spins,
+    confines,
+    conflicts,
+    hidden_copies,
+    is_holomorphic,
+    problems,
+    space,
+    spaces,
+)
 from parvmc.dispatch import Kinds, discover, settings
 from parvmc.schema import DeckError, shown
 
@@ -130,12 +140,25 @@ def fitted(deck):
     return next((number for number, factor in enumerate(deck.state) if hidden_copies(factor) is not None), None)
 
 
-def deck_problems(deck):
-    """Return the components' own reasons why they cannot work, and the counts and keys that do not go together."""
-    parts = {"system": deck.system, "sampler": deck.sampler, "optimizer": deck.optimizer}
-    parts |= {f"state.{index}": factor for index, factor in enumerate(deck.state)}
+def _strangers(parts, region):
+    """Return what lives in another space than the system, particles in a trap or spins on a lattice, as problems."""
+    words = {Space: "particles in a trap", Spins: "spins on a lattice"}
+    return [
+        (f"{path}.kind", f'"{part.kind}" is for {words[spaces(part)[0]]}, and the system is {words[type(region)]}')
+        for path, part in parts.items()
+        if type(region) not in spaces(part)
+    ]
+
+
+def _component_problems(deck):
+    """Return the components' own reasons why they cannot work, and why they cannot work with each other."""
+    region = space(deck.system)
+    parts = {"sampler": deck.sampler} | {f"state.{index}": factor for index, factor in enumerate(deck.state)}
     parts |= {f"production.observables.{index}": part for index, part in enumerate(deck.production.observables)}
-    region, production = space(deck.system), deck.production
+    found = _strangers(parts, region)
+    if found:
+        return found
+    parts = {"system": deck.system, "optimizer": deck.optimizer} | parts
     found = [
         (f"{path}.{key}" if key else path, text) for path, part in parts.items() for key, text in problems(part, region)
     ]
@@ -146,25 +169,44 @@ def deck_problems(deck):
     if len(own := [factor.kind for factor in deck.state if hasattr(factor, "spin_up")]) > 1:
         reason = f"{' and '.join(own)} would each cancel the interaction's 1/r, together they double it"
         found.append(("state", f"{reason}; keep one of them"))
-    if not any(confines(factor) for factor in deck.state):
+    if isinstance(region, Space) and not any(confines(factor) for factor in deck.state):
         reason = "has no factor that falls off with the distance from the trap, and so no norm"
         found.append(("state", f"{reason}; add one of kind gaussian or gaussian_rbm"))
+    if len({is_holomorphic(factor) for factor in deck.state}) > 1:
+        reason = "multiplies factors of real and of complex parameters"
+        found.append(("state", f'{reason}; give all of them parameters = "complex", or all of them "real"'))
     if not found:  # what follows asks components that are sound by themselves
         pairs = {"system": deck.system, "sampler": deck.sampler}
         found += [(f"{path}.{key}", text) for path, part in pairs.items() for key, text in conflicts(part, deck.state)]
+    return found
+
+
+def _pretraining_problems(deck):
+    """Return why there can be no pretraining, or not with so many samples."""
+    settings, walkers, found = deck.pretrain, deck.sampler.walkers, []
+    if settings.samples is not None and settings.samples % walkers:
+        found.append(("pretrain.samples", _multiple(settings.samples, walkers, "sampler.walkers")))
+    if settings.iterations and not isinstance(space(deck.system), Space):
+        reason = "cannot be above 0 for spins: pretraining fits particles in a trap"
+        found.append(("pretrain.iterations", f"{reason}; leave [pretrain] out"))
+    elif settings.iterations and fitted(deck) is None:
+        reason = "cannot be above 0 for a state without a gaussian_rbm, which is what pretraining fits"
+        found.append(("pretrain.iterations", f"{reason}; add such a factor or give 0"))
+    elif settings.iterations and not deck.state[fitted(deck)].train:
+        reason = "cannot be above 0 where the gaussian_rbm trains nothing"
+        found.append(("pretrain.iterations", f"{reason}; name groups in state.{fitted(deck)}.train or give 0"))
+    return found
+
+
+def deck_problems(deck):
+    """Return the reasons of components why they cannot work, and the counts and keys that do not go together."""
+    found, production = _component_problems(deck), deck.production
     walkers, lanes, samples = deck.sampler.walkers, deck.sampler.lanes, deck.optimizer.samples
     if walkers % lanes:
         found.append(("sampler.walkers", _multiple(walkers, lanes, "sampler.lanes")))
     if samples is not None and samples % walkers:
         found.append(("optimizer.samples", _multiple(samples, walkers, "sampler.walkers")))
-    if deck.pretrain.samples is not None and deck.pretrain.samples % walkers:
-        found.append(("pretrain.samples", _multiple(deck.pretrain.samples, walkers, "sampler.walkers")))
-    if deck.pretrain.iterations and fitted(deck) is None:
-        reason = "cannot be above 0 for a state without a gaussian_rbm, which is what pretraining fits"
-        found.append(("pretrain.iterations", f"{reason}; add such a factor or give 0"))
-    elif deck.pretrain.iterations and not deck.state[fitted(deck)].train:
-        reason = "cannot be above 0 where the gaussian_rbm trains nothing"
-        found.append(("pretrain.iterations", f"{reason}; name groups in state.{fitted(deck)}.train or give 0"))
+    found += _pretraining_problems(deck)
     if production.samples and production.target_error:
         found.append(("production.samples", "cannot go with target_error; bound such a run with max_samples"))
     if production.max_samples and not production.target_error:

@@ -4,6 +4,7 @@ The first argument's type, a settings class, chooses the implementation. What pa
 operations.py. Everything is in the units hbar = m = e = 1.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +32,11 @@ class Space:
         """Number of coordinates, particles * dimensions."""
         return self.particles * self.dimensions
 
+    @property
+    def inverse_length(self):
+        """The root of the largest trap frequency (inverse length)."""
+        return math.sqrt(max(self.omega))
+
 
 @dataclass(frozen=True)
 class Spins:
@@ -51,6 +57,7 @@ class Spins:
 
     particles = units  # a sweep proposes as many moves
     dimensions = 1  # numbers of a site
+    inverse_length = 1.0
     pole = core = 0.0
 
     @property
@@ -281,6 +288,12 @@ def first_step(sampler, space):
 @operation
 def target_acceptance(sampler):
     """Return the acceptance that the step is tuned to, None where it is not tuned."""
+    return None
+
+
+@operation
+def listed(sampler, space):
+    """Return float64[configurations, units], all that there are, where the sampler lists them, else None: it walks."""
     return None
 
 

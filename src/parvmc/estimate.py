@@ -12,6 +12,7 @@ from parvmc.states.product import TrialState
 
 # Nanoseconds of one core with 256-bit vectors, fitted to the benchmark's figures: good to a factor of two.
 PER_MOVE, PER_HIDDEN_UNIT, PER_PAIR = 6.0, 1.8, 4.0  # PER_PAIR: of an interaction, or of a factor over pairs
+PER_FLIP, PER_AMPLITUDE, COMPLEX = 0.6, 0.2, 2.5  # of a hidden unit of spins: to propose, in a local energy; factor
 
 
 def estimate(deck, ranks):
@@ -40,16 +41,11 @@ def estimate(deck, ranks):
     sweeps = optimizer.iterations * optimizer.samples * sampler.thinning + steps * sampler.walkers * sampler.thinning
     sweeps += sampler.walkers * (sampler.equilibration + deck.production.equilibration)
     sweeps += deck.pretrain.iterations * (deck.pretrain.samples or sampler.walkers) * deck.pretrain.sweeps
-    hidden = sum(factor.hidden for factor in deck.state if hasattr(factor, "hidden"))
     measured = optimizer.iterations * optimizer.samples + steps * sampler.walkers
-    pairs = space.particles * (space.particles - 1) / 2
-    packs = (declarations.state_pack(factor, space, own) for factor, own in zip(deck.state, parameters, strict=True))
+    packs = [declarations.state_pack(factor, space, own) for factor, own in zip(deck.state, parameters, strict=True)]
     over_pairs = 1 + sum(type(pack) in PACKS for pack in packs)
-    nanoseconds = sweeps * space.particles * (PER_MOVE + PER_HIDDEN_UNIT * hidden)
-    nanoseconds *= 2.0 if sampler.kind == "langevin" else 1.0  # the drift at both ends of a move
-    nanoseconds += sweeps * 2.0 * pairs * (over_pairs - 1) * PER_PAIR
-    nanoseconds += measured * (pairs * PER_PAIR * over_pairs + space.units * hidden)
-    nanoseconds += optimizer.iterations * optimizer.samples * trained**2 / 8
+    cost = _of_spins(deck, space) if isinstance(space, declarations.Spins) else _of_particles(deck, space, over_pairs)
+    nanoseconds = sweeps * cost[0] + measured * cost[1] + optimizer.iterations * optimizer.samples * trained**2 / 8
 
     lines = [
         f"parameters: {total}, of which {trained} are trained",
@@ -66,6 +62,25 @@ def estimate(deck, ranks):
         )
         lines.insert(2, f"{text} memory {_size(observed)} per rank, rank 0 {_size(gathered_observed)} more at the end")
     return "\n".join(f"# {line}" for line in lines)
+
+
+def _hidden(deck):
+    return sum(factor.hidden for factor in deck.state if hasattr(factor, "hidden"))
+
+
+def _of_particles(deck, space, over_pairs):
+    """Return the nanoseconds of a sweep and of a measurement of one walker; over_pairs: factors over pairs, plus 1."""
+    hidden, pairs = _hidden(deck), space.particles * (space.particles - 1) / 2
+    moves = space.particles * (PER_MOVE + PER_HIDDEN_UNIT * hidden)
+    moves *= 2.0 if deck.sampler.kind == "langevin" else 1.0  # the drift at both ends of a move
+    return moves + 2.0 * pairs * (over_pairs - 1) * PER_PAIR, pairs * PER_PAIR * over_pairs + space.units * hidden
+
+
+def _of_spins(deck, space):
+    """Return the nanoseconds of a sweep and of a measurement of one walker."""
+    hidden = _hidden(deck) * (COMPLEX if any(map(declarations.is_holomorphic, deck.state)) else 1.0)
+    connected = len(space.exchanges) or space.units
+    return space.units * (PER_MOVE + PER_FLIP * hidden), (connected + space.units) * PER_AMPLITUDE * hidden
 
 
 def _size(count):

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from parvmc.results import with_error
+from parvmc.results import reference_label, with_error
 
 SECONDS_IN_LOG = 30.0
 SECONDS_ON_TERMINAL = 2.0
@@ -80,7 +80,8 @@ def summary(values, speed, core_hours):
     parts += [f"tau {values['autocorrelation_time']:.1f}", f"R-hat {values['r_hat']:.4f}"]
     if "reference" in values:
         source = values["reference_source"]
-        parts.append(f"exact {values['reference']:.10g}" + (f" ({source})" if source != "exact" else ""))
+        label = reference_label(source)
+        parts.append(f"{label} {values['reference']:.10g}" + (f" ({source})" if source != "exact" else ""))
     parts += [f"{speed / 1e6:.0f} M moves/core-s"] if speed else []
     parts.append(f"{core_hours:.2g} core-h")
     return "   ".join(parts)

@@ -1,14 +1,12 @@
 """What a result file says of a simulation: datasets with units and descriptions, and the statistics of the end."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from parvmc import pretraining, statistics
 from parvmc.archive import Dataset
-from parvmc.declarations import (
-    parameter_notes,
-    reference_energy,
-    virial_weights,
-)
+from parvmc.declarations import energy_unit, parameter_notes, reference_energy, virial_weights
 from parvmc.results import SCHEMA, SCHEMA_VERSION
 
 EXACT = 1e-13
@@ -21,8 +19,9 @@ SQUARE = f"{ENERGY} squared"
 SERIES = {
     "energy": (ENERGY, "the quoted estimator: the local energy less its control variate"),
     "local_energy": (ENERGY, "local energy H psi / psi"),
-    "local_energy_squared": (SQUARE, "square of the local energy"),
+    "local_energy_squared": (SQUARE, "squared modulus of the local energy"),
     "energy_squared": (SQUARE, "square of the estimator"),
+    "imaginary": (ENERGY, "imaginary part of the local energy, whose mean is zero"),
 }
 HISTORY = {
     "energy": (ENERGY, "mean local energy"),
@@ -46,8 +45,14 @@ SCALARS = {
     "acceptance": ("1", "accepted moves / proposed moves"),
     "samples": ("1", "samples averaged: measurements of one walker each"),
     "virial": (ENERGY, "2 <T> - <sum r . grad V>, zero where the trial state's length scale is optimal"),
-    "reference": (ENERGY, "exact energy of this system"),
+    "reference": (ENERGY, "exact energy of this system, or the best known"),
 }
+
+
+def _in_unit_of(system, datasets):
+    """Return the datasets with the unit of this system's energies in place of the trap's."""
+    unit = energy_unit(system)
+    return {path: replace(found, units=found.units.replace(ENERGY, unit)) for path, found in datasets.items()}
 
 
 def running(simulation, series, job, status):
@@ -68,7 +73,7 @@ def running(simulation, series, job, status):
     datasets |= pretraining.datasets(simulation) | _optimization(simulation) | _parameters(simulation)
     if len(series):
         datasets |= _production(simulation, series)
-    return attributes, datasets, groups
+    return attributes, _in_unit_of(simulation.deck.system, datasets), groups
 
 
 def finished(simulation, series, job, values, blocked, observed):
@@ -78,7 +83,7 @@ def finished(simulation, series, job, values, blocked, observed):
     """
     attributes, datasets, groups = running(simulation, series, job, "finished")
     for more, tables in (_results(values, blocked), _observables(observed)):
-        datasets |= more
+        datasets |= _in_unit_of(simulation.deck.system, more)
         groups |= tables
     return attributes, datasets, groups
 

@@ -20,7 +20,8 @@ from parvmc.archive import Reader
 SCHEMA, SCHEMA_VERSION = "parvmc", 1
 USUAL_COMPONENTS = ("kinetic", "trap", "interaction")
 SCALAR_OBSERVABLES = ("radius", "squared_radius", "pair_distance")
-NOT_COMPONENTS = {"step", "batch", "energy", "local_energy", "local_energy_squared", "energy_squared", "virial"}
+NOT_COMPONENTS = {"step", "batch", "energy", "local_energy", "local_energy_squared", "energy_squared"}
+NOT_COMPONENTS |= {"virial", "imaginary"}
 
 
 class NotAResult(Exception):
@@ -268,6 +269,11 @@ class Result:
             interaction["kind"],
             interaction.get("strength", 1.0),
         )
+
+
+def reference_label(source):
+    """What to call a reference energy: not all that is known is exact."""
+    return "best known" if "Monte Carlo" in source else "exact"
 
 
 def with_error(value, error):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from parvmc import declarations, walk
+from parvmc import declarations, enumeration, walk
 from parvmc.observables.several import Observables
 from parvmc.placement import place
 from parvmc.randoms import Purpose, streams
@@ -42,7 +42,7 @@ class Simulation:
         self.space = declarations.space(deck.system)
         self.state = TrialState(deck.state, self.space)
         self.components = declarations.components(deck.system)
-        self.columns = (*walk.MOMENTS, *self.components)
+        self.columns = (*walk.MOMENTS, *self.components, *(["imaginary"] if self.state.is_holomorphic else []))
         self.observables = Observables(deck.production.observables, self.space)
         self.lanes = deck.sampler.lanes
         self.batches = deck.sampler.walkers // self.lanes
@@ -58,7 +58,9 @@ class Simulation:
         self.pretraining_memory, self.pretraining_history = {}, {}
         self.reference = np.empty((0, self.space.units))
 
-        self.positions = place(deck.seed, self.share, self.lanes, self.space, self.state.core)
+        self.positions = enumeration.configurations(deck.sampler, self.space, self.share, self.lanes)
+        if self.positions is None:
+            self.positions = place(deck.seed, self.share, self.lanes, self.space, self.state.core)
         self.randoms = self._streams(Purpose.OPTIMIZATION)
         self.step_length = declarations.first_step(deck.sampler, self.space)
         self.optimized_positions, self.optimized_randoms = self.positions, self.randoms
@@ -74,7 +76,7 @@ class Simulation:
 
     def _begin_production(self):
         self.settled = self.accepted = 0
-        self.beta = math.sqrt(max(self.space.omega))
+        self.beta = self.space.inverse_length
         self.series = Series(len(self.share), len(self.columns))
         self.observed = Series(len(self.share), self.observables.size, OBSERVED_ROWS)
         self.extent = np.ones(self.space.dimensions)

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from parvmc import declarations, statistics, walk
+from parvmc import declarations, enumeration, statistics, walk
 from parvmc.moments import moments
 from parvmc.observables.several import Nothing
 from parvmc.simulation import NotFinite
@@ -143,16 +143,15 @@ def settle(simulation):
     sweeps = simulation.deck.production.equilibration
     while simulation.settled < sweeps:
         simulation.settled += _walk(simulation, simulation.settled, sweeps)
-        if simulation.settled == sweeps:
+        if simulation.settled == sweeps and isinstance(simulation.space, declarations.Space):
             simulation.beta = _best_beta(simulation)
         yield {"phase": "settling", "sweep": simulation.settled, "of": sweeps}
 
 
 def _best_beta(simulation):
     """Return the candidate whose estimator varies least over the walkers as they are."""
-    unit = math.sqrt(max(simulation.space.omega))
     variances = {}
-    for beta in (factor * unit for factor in BETAS):
+    for beta in (factor * simulation.space.inverse_length for factor in BETAS):
         series = np.empty((len(simulation.share), 1, len(simulation.columns)))
         walk.observe(
             simulation.sampler_pack(),
@@ -204,18 +203,21 @@ def _observe(simulation, steps):
     block = np.empty((len(simulation.share), steps, len(simulation.columns)))
     found = np.zeros((len(simulation.share), steps, simulation.observables.size))
     started = time.process_time()
-    accepted = walk.observe(
-        simulation.sampler_pack(),
-        simulation.hamiltonian_pack(simulation.beta),
-        simulation.state_pack(),
-        simulation.observables_pack(),
-        simulation.positions,
-        simulation.randoms,
-        deck.sampler.thinning,
-        block,
-        simulation.walker_sums,
-        found,
-    )
+    if declarations.listed(deck.sampler, simulation.space) is not None:
+        accepted = enumeration.observe(simulation, steps, block, found)
+    else:
+        accepted = walk.observe(
+            simulation.sampler_pack(),
+            simulation.hamiltonian_pack(simulation.beta),
+            simulation.state_pack(),
+            simulation.observables_pack(),
+            simulation.positions,
+            simulation.randoms,
+            deck.sampler.thinning,
+            block,
+            simulation.walker_sums,
+            found,
+        )
     simulation.production_seconds += time.process_time() - started
     simulation.production_moves += len(simulation.share) * simulation.moves_per_batch(steps)
     if world.count(not np.isfinite(block).all()):

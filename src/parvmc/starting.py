@@ -34,10 +34,13 @@ def _take_over(key, factor, before, space, own):
             saved, system, decks = file.parameters, file.deck["system"], file.deck["state"]
     except (results.NotAResult, OSError, KeyError) as error:
         raise DeckError([(f"{key}.initial", str(error))]) from None
-    theirs, ours = (system.get("particles"), system.get("dimensions")), (space.particles, space.dimensions)
+    if isinstance(space, declarations.Spins):
+        theirs, ours = (f"a lattice {shape}" for shape in (system.get("lattice"), list(space.lattice.shape)))
+    else:
+        sizes = (system.get("particles"), system.get("dimensions")), (space.particles, space.dimensions)
+        theirs, ours = (f"{size[0]} particles in {size[1]} dimensions" for size in sizes)
     if theirs != ours:
-        text = f"{factor.initial} has {theirs[0]} particles in {theirs[1]} dimensions, this deck {ours[0]} in {ours[1]}"
-        raise DeckError([(f"{key}.initial", text)])
+        raise DeckError([(f"{key}.initial", f"{factor.initial} has {theirs}, this deck {ours}")])
     labels = [f"{number}_{table['kind']}" for number, table in enumerate(decks)]
     matching = [number for number, label in enumerate(labels) if label.endswith(f"_{factor.kind}") and label in saved]
     if not matching:

@@ -8,7 +8,16 @@ at the start of each call, which is why a call covers a fixed number of sweeps.
 import numpy as np
 
 from parvmc.dispatch import kernel, row_function
-from parvmc.operations import local_energy, log_derivatives, measure, rebuild, sweep, workspace
+from parvmc.operations import (
+    is_complex,
+    local_energy,
+    log_amplitude,
+    log_derivatives,
+    measure,
+    rebuild,
+    sweep,
+    workspace,
+)
 
 MOMENTS = ("energy", "local_energy", "local_energy_squared", "energy_squared")
 """Columns that `observe` fills before those of the components; "energy" is the estimator, "energy_squared" its
@@ -50,6 +59,15 @@ def sample(sampler, hamiltonian, state, positions, randoms, thinning, components
             samples[batch, measurement, 0] = table[1]
             log_derivatives(state, work, positions[batch], samples[batch, measurement, 1:])
     return accepted
+
+
+@kernel
+def amplitudes(state, positions, logarithms):
+    """Add ln |psi| of every walker to logarithms float64[batches, lanes]."""
+    work = workspace(state, positions.shape[2])
+    for batch in range(positions.shape[0]):
+        rebuild(state, work, positions[batch])
+        log_amplitude(state, work, positions[batch], logarithms[batch])
 
 
 @row_function
@@ -101,6 +119,9 @@ def observe(sampler, hamiltonian, state, observables, positions, randoms, thinni
             row = series[batch, step]
             _square(table[1], squares)
             row[2] = _mean(squares)
+            if is_complex(state):
+                _square(table[table.shape[0] - 1], squares)
+                row[2] += _mean(squares)
             _square(table[0], squares)
             row[3] = _mean(squares)
             row[0] = _mean(table[0])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parvmc.declarations import Space, coordinates, core, cusp, initial_parameters, moved, state_pack
+from parvmc.declarations import Space, coordinates, core, cusp, initial_parameters, is_holomorphic, moved, state_pack
 from parvmc.dispatch import implements
 from parvmc.operations import (
     accept,
@@ -36,6 +36,11 @@ class TrialState:
     def labels(self):
         """The name of each factor in files, `0_gaussian_rbm`."""
         return [f"{index}_{factor.kind}" for index, factor in enumerate(self.factors)]
+
+    @property
+    def is_holomorphic(self):
+        """Whether psi is a holomorphic function of complex parameters; all factors agree."""
+        return any(map(is_holomorphic, self.factors))
 
     def cusp(self, parameters):
         """Return the slope of ln psi at r = 0, summed over the factors."""
