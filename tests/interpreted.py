@@ -6,8 +6,11 @@ import lanes
 import numpy as np
 
 from parvmc import declarations, walk
+from parvmc.hamiltonians import heisenberg
+from parvmc.placement import place
 from parvmc.randoms import Purpose, streams
 from parvmc.samplers import exact, gibbs, langevin, metropolis
+from parvmc.states import spin_rbm
 from parvmc.states.product import TrialState
 
 OTHERS = {
@@ -45,6 +48,27 @@ def short_walk():
                 places.append(positions.copy())
         values = {"positions": places, "samples": samples, "series": series, "sums": sums, "accepted": accepted}
         found |= {f"{name} {key}": np.array(value) for key, value in values.items()}
+    return found | short_spin_walk()
+
+
+def short_spin_walk():
+    """Return {name: array} after a few sweeps of exchanges on a ring, for a real and a complex machine."""
+    found, system = {}, heisenberg.Settings(lattice=(8,))
+    space = declarations.space(system)
+    for kind in ("real", "complex"):
+        more = {"biases": ("visible", "hidden"), "initial_spread": 0.3, "symmetry": "translation"}
+        state = TrialState((spin_rbm.Settings(parameters=kind, density=2.0, **more),), space)
+        parameters = state.initial(np.random.default_rng(1))
+        pack, rows = state.pack(parameters), 2 if kind == "complex" else 1
+        sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, 0.0)
+        hamiltonian = declarations.hamiltonian_pack(system, declarations.Control())
+        positions, randoms = place(1, range(2), 4, space, 0.0), streams(1, Purpose.WALKERS, range(2), 4)
+        samples, logarithms = np.empty((2, 2, rows + pack.count, 4)), np.zeros((2, 4))
+        with np.errstate(over="ignore"):
+            accepted = walk.sample(sampler, hamiltonian, pack, positions, randoms, 1, 2, samples)
+        walk.amplitudes(pack, positions, logarithms)
+        values = {"positions": positions, "samples": samples, "logarithms": logarithms, "accepted": accepted}
+        found |= {f"{kind} spins {key}": np.array(value) for key, value in values.items()}
     return found
 
 

@@ -183,7 +183,7 @@ WRONG = [
     ('"a b" = 1', "'\"a b\"'", "is not a known key"),
     ('optimizer.kind="adan"', "optimizer.kind", 'did you mean "adam"? Known kinds: "adam", "gradient"'),
     ("optimizer.kind=[]", "optimizer.kind", "cannot be []"),
-    ("system.kind=true", "system.kind", 'cannot be true; give one of "trap"'),
+    ("system.kind=true", "system.kind", 'cannot be true; give one of "heisenberg", "ising", "j1j2", "trap"'),
     ("system.interaction=1", "system.interaction", "cannot be 1; give a table [system.interaction]"),
     ('system.interaction="coulom"', "system.interaction.kind", 'did you mean "coulomb"?'),
     ('system=[{kind="trap"}]', "system", "give a table [system]"),
@@ -298,7 +298,8 @@ def test_defaults_that_depend_on_the_system_are_filled_in():
 
 
 def test_what_is_missing_is_told():
-    assert 'give a table [system] with kind = "trap"' in wrong("")["system"]
+    known = 'give a table [system] with kind = "heisenberg", "ising", "j1j2" or "trap"'
+    assert known in wrong("")["system"]
     assert "double brackets" in wrong("")["state"]
     assert wrong("system = {}\nstate = [{}]").keys() == {"system.kind", "state.0.kind"}
     found = wrong('system = {kind = "trap"}\nstate = [{kind = "gaussian_rbm"}]')

@@ -30,6 +30,17 @@ def test_gradient_and_momentum_steps():
         np.testing.assert_allclose(step, -0.2 * factor * moments.gradient)
 
 
+def test_a_step_taken_back_is_forgotten_in_part():
+    """What momentum and SPRING remember of a step is what is left of it; Adam's means are of gradients, and stay."""
+    memory = {"velocity": np.array([1.0, -2.0])}
+    found = declarations.shrunk(momentum.Settings(), memory, 0.25)
+    np.testing.assert_array_equal(found["velocity"], [0.25, -0.5])
+    found = declarations.shrunk(reconfiguration.Settings(method="spring"), {"previous": memory["velocity"]}, 0.0)
+    np.testing.assert_array_equal(found["previous"], 0.0)
+    memory = declarations.start(adam.Settings(), 2)
+    assert declarations.shrunk(adam.Settings(), memory, 0.25) is memory
+
+
 def test_adam_steps():
     """The first step is eta sign(g); the third equals the algorithm written out in loops."""
     settings = adam.Settings(learning_rate=0.01)

@@ -352,7 +352,7 @@ def test_every_move_of_a_block_sampler_counts_as_accepted():
         randoms = streams(5, Purpose.PRODUCTION, [0], lanes.LANES)
         sampler = packed(name, state, parameters)
         assert walk.equilibrate(sampler, state.pack(parameters), positions, randoms, 3) == 3 * 2 * lanes.LANES
-        assert declarations.target_acceptance(SAMPLERS[name][0]) is None
+        assert declarations.target_acceptance(SAMPLERS[name][0], state.space) is None
 
 
 def test_a_walker_past_the_range_stays_no_number():

@@ -54,6 +54,7 @@ def save(simulation, job):
         **{f"pretraining_memory/{name}": values for name, values in simulation.pretraining_memory.items()},
         **{f"pretraining_history/{name}": np.array(values) for name, values in simulation.pretraining_history.items()},
         **{f"memory/{name}": values for name, values in simulation.memory.items()},
+        **{f"trusted/{name}": values for name, values in simulation.trusted.items()},
         **{f"history/{name}": np.array(values, np.float64) for name, values in simulation.history.items()},
         **{
             f"parameters/{index}/{name}": values
@@ -81,6 +82,8 @@ def restore(simulation, checkpoint):
         kind, _, rest = name.partition("/")
         if kind == "memory":
             simulation.memory[rest] = values
+        elif kind == "trusted":
+            simulation.trusted[rest] = values
         elif kind == "history":
             simulation.history[rest] = values.tolist()
         elif kind == "pretraining_memory":

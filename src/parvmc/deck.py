@@ -15,9 +15,12 @@ from parvmc.declarations import (
     Spins,
     confines,
     conflicts,
+    filled,
     hidden_copies,
     is_holomorphic,
+    listed,
     problems,
+    replicas,
     space,
     spaces,
 )
@@ -177,7 +180,21 @@ def _component_problems(deck):
         found.append(("state", f'{reason}; give all of them parameters = "complex", or all of them "real"'))
     if not found:  # what follows asks components that are sound by themselves
         pairs = {"system": deck.system, "sampler": deck.sampler}
-        found += [(f"{path}.{key}", text) for path, part in pairs.items() for key, text in conflicts(part, deck.state)]
+        factors = tuple(filled(factor, region) for factor in deck.state)
+        found += [(f"{path}.{key}", text) for path, part in pairs.items() for key, text in conflicts(part, factors)]
+    return found
+
+
+def _replica_problems(deck):
+    """Return the observables that need several walkers of a batch at a time and cannot have them."""
+    found, sampler = [], deck.sampler
+    for index, part in enumerate(deck.production.observables):
+        needed = replicas(part)
+        if needed > 1 and listed(sampler, space(deck.system)) is not None:
+            text = f'"{part.kind}" compares walkers with each other, and "{sampler.kind}" has none'
+            found.append((f"production.observables.{index}.kind", f"{text}; leave it out, or sample"))
+        elif sampler.lanes % needed:
+            found.append(("sampler.lanes", _multiple(sampler.lanes, needed, f'the replicas of "{part.kind}"')))
     return found
 
 
@@ -201,6 +218,7 @@ def _pretraining_problems(deck):
 def deck_problems(deck):
     """Return the reasons of components why they cannot work, and the counts and keys that do not go together."""
     found, production = _component_problems(deck), deck.production
+    found += [] if found else _replica_problems(deck)
     walkers, lanes, samples = deck.sampler.walkers, deck.sampler.lanes, deck.optimizer.samples
     if walkers % lanes:
         found.append(("sampler.walkers", _multiple(walkers, lanes, "sampler.lanes")))

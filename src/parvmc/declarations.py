@@ -286,7 +286,7 @@ def first_step(sampler, space):
 
 
 @operation
-def target_acceptance(sampler):
+def target_acceptance(sampler, space):
     """Return the acceptance that the step is tuned to, None where it is not tuned."""
     return None
 
@@ -297,10 +297,42 @@ def listed(sampler, space):
     return None
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """What a method may be chosen by: all but the number of ranks and time.
+
+    parameters: trained ones, a complex one counts once; samples: of an iteration, over all ranks; is_complex: whether
+    parameters are.
+    """
+
+    parameters: int
+    samples: int
+    is_complex: bool = False
+
+
+# An optimiser steps in real coordinates. It either takes its step from the moments, on rank 0 (`step`), or all ranks
+# work on the samples together (`needs_samples` and `solve`).
+
+
+@operation
+def chosen(optimizer, sizes):
+    """Return the optimiser with a method that was left to the program filled in."""
+    return optimizer
+
+
 @operation
 def start(optimizer, count):
-    """Return {name: array}, what the optimiser remembers from one iteration to the next, before the first."""
+    """Return {name: array}, what the optimiser remembers from one iteration to the next, before the first.
+
+    count: coordinates.
+    """
     return {}
+
+
+@operation
+def shrunk(optimizer, memory, factor):
+    """Return the memory after the last step was taken back and is taken again multiplied by factor, perhaps 0."""
+    return memory
 
 
 @operation
@@ -310,9 +342,32 @@ def needs_covariance(optimizer):
 
 
 @operation
+def needs_samples(optimizer):
+    """Return whether the step is taken by `solve`, and not by `step`."""
+    return False
+
+
+@operation
 def step(optimizer, memory, moments, iteration):
-    """Return (change float64[trained], memory), the step to take from the moments of this iteration."""
+    """Return (change float64[coordinates], memory), the step to take from the `Moments` of this iteration, counted
+    from 0."""
     raise TypeError(f"step: nothing is registered for {type(optimizer).__name__}")
+
+
+@operation
+def solve(optimizer, memory, moments, matrix_of, iteration):
+    """Return (change, memory, norm sqrt(d S d)) as `step` does, the same on all ranks, which call it together.
+
+    matrix_of(scale) returns the `SampleMatrix` of this iteration's samples with a scale float64[parameters]; it can be
+    called once.
+    """
+    raise TypeError(f"solve: nothing is registered for {type(optimizer).__name__}")
+
+
+@operation
+def replicas(observable):
+    """Return how many walkers of a batch one measurement takes: 2 where copies of the system are compared."""
+    return 1
 
 
 @operation

@@ -4,6 +4,7 @@ Sites are numbered with the last axis fastest: site = x in a chain, site = x * s
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ class Lattice:
     @property
     def sites(self):
         """Number of sites."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def coordinates(self):

@@ -1,17 +1,26 @@
-"""Sums over samples: what one optimisation step knows of the energy and of its slope."""
+"""Sums over samples: what one optimisation step knows of the energy and of its slope.
+
+Complex parameters theta_k enter psi as a holomorphic function, O_k = d ln psi / d theta_k. With f_k = <O_k* E_L>_c and
+S_kl = <O_k* O_l>_c (<a b>_c = <a b> - <a><b>) the slopes are dE/d Re theta_k = 2 Re f_k and dE/d Im theta_k = 2 Im f_k;
+the step of imaginary-time evolution is complex, d = -tau S^-1 f. Vectors of complex numbers are real and imaginary
+parts by turns: what numpy calls their view as float64.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from parvmc.samples import Samples
 
 
 @dataclass(frozen=True)
 class Moments:
     """Means over all samples of one iteration.
 
-    energy, variance (of the local energy), energy_error (from the spread of per-walker means); gradient:
-    float64[trained], dE/d theta_k = 2 [<E_L O_k> - <E_L><O_k>], O_k = d ln psi / d theta_k; covariance:
-    float64[trained, trained] of the O_k, None where it was not asked for; mean: float64[1 + trained], of E_L and O_k.
+    energy, variance (<|E_L|^2> - |<E_L>|^2), energy_error (from the spread of per-walker means; zero where the means
+    are exact, over weighted configurations); gradient: float64[coordinates], dE/d coordinate, for real parameters
+    2 [<E_L O_k> - <E_L><O_k>]; covariance: S, float64 or complex128[parameters, parameters], None where it was not
+    asked for; diagonal: float64[parameters] of S; mean: float64[energies + coordinates], of the samples' rows.
     """
 
     energy: float
@@ -19,45 +28,96 @@ class Moments:
     variance: float
     gradient: np.ndarray
     covariance: np.ndarray | None
+    diagonal: np.ndarray
     mean: np.ndarray
 
 
 def moments(world, samples, center, batches, with_covariance):
-    """Return the Moments of samples float64[local batches, measurements, 1 + trained, lanes], which are centred in
-    place.
+    """Return the Moments of Samples, which are centred in place.
 
-    center: float64[1 + trained], a guess of the mean on which all ranks agree, usually the last iteration's: products
-    are summed about it, so that large means do not eat digits. batches: on all ranks. A term of the sums is one
-    measurement of one batch; with D_k its sum of squares, sum_l a_kl a_ml is bounded by sqrt(D_k D_m) (Cauchy-Schwarz),
-    so that only a vector of maxima is agreed on and the products are summed batch by batch.
+    center: float64[energies + coordinates], a guess of the mean on which all ranks agree, usually the last iteration's:
+    products are summed about it, so that large means do not eat digits. batches: on all ranks. A term of the sums is
+    one measurement of one batch; with D_k its sum of squares, |sum_l a_kl* a_ml| is bounded by sqrt(D_k D_m)
+    (Cauchy-Schwarz), so that only a vector of maxima is agreed on and the products are summed batch by batch.
+
+    samples may also be an array float64[local batches, measurements, 1 + coordinates, lanes].
     """
-    _, measurements, rows, lanes = samples.shape
-    samples -= center[:, np.newaxis]
-    squares = np.einsum("bmkl,bmkl->bmk", samples, samples).max(axis=(0, 1), initial=0.0)
-    magnitudes = np.sqrt(world.largest(squares) * (1.0 + 1e-12))  # einsum and matrix product round differently
+    if isinstance(samples, np.ndarray):
+        samples = Samples.of(samples)
+    parts, measurements, lanes = samples.energies, samples.values.shape[1], samples.values.shape[3]
+    rows = center.size // parts
+    samples.subtract(center)
+    squares = np.empty((samples.blocks, rows))
+    for number in range(samples.blocks):
+        block = samples.block(number)
+        each = np.einsum("kl,kl->k", block, block)
+        squares[number] = each if parts == 1 else each[0::2] + each[1::2]
+    largest = squares.max(axis=0, initial=0.0)
+    magnitudes = np.sqrt(world.largest(largest) * (1.0 + 1e-12))  # einsum and matrix product round differently
+    weights = samples.weights.sum(axis=1)
+    heaviest = world.largest(weights.max(initial=0.0, keepdims=True)) if samples.is_weighted else float(lanes)
     partners = rows if with_covariance else 1
-    bounds = np.concatenate(
-        [magnitudes * np.sqrt(lanes), magnitudes[:1] ** 2, np.outer(magnitudes[:partners], magnitudes).ravel()]
-    )
+    products = np.outer(magnitudes[:partners], magnitudes).ravel()
+    if parts == 2 and not with_covariance:
+        products = np.repeat(products, 2)
+    sums = np.repeat(magnitudes * np.sqrt(heaviest), parts)
+    bounds = np.concatenate([sums, magnitudes[:1] ** 2, magnitudes**2, products])
 
     def terms():
-        for batch in samples:
-            walker_means = batch[:, 0].mean(axis=0)
-            spread = np.square(walker_means).sum() / measurements  # one part for each of the batch's measurements
-            for rows_of_lanes in batch:
-                products = rows_of_lanes[:partners] @ rows_of_lanes.T
-                yield np.concatenate([rows_of_lanes.sum(axis=1), [spread], products.ravel()])
+        energies = samples.local_energies()
+        for number in range(samples.blocks):
+            batch, block = number // measurements, samples.block(number)
+            if number % measurements == 0:
+                walker_means = energies[batch, :, 0].mean(axis=0)
+                spread = np.square(walker_means).sum() / measurements  # a part for each of the batch's measurements
+            totals = block @ np.sqrt(samples.weights[batch]) if samples.is_weighted else block.sum(axis=1)
+            found = _products(block, partners) if parts == 1 else _complex_products(block, with_covariance)
+            yield np.concatenate([totals, [spread], squares[number], found.ravel()])
 
     total = world.sum_bounded(terms(), bounds, batches * measurements)
     count, walkers = batches * measurements * lanes, batches * lanes
-    shift = total[:rows] / count
-    covariance = total[rows + 1 :].reshape(partners, rows) / count - np.outer(shift[:partners], shift)
-    spread = max(total[rows] / walkers - shift[0] ** 2, 0.0) if np.isfinite(total[rows]) else np.nan
+    shift = total[: center.size] / count
+    about = shift if parts == 1 else shift.view(complex)
+    spread, squared, found = total[center.size], total[center.size + 1 :][:rows], total[center.size + 1 + rows :]
+    found = found.reshape(partners, rows) if parts == 1 else _unpacked(found, rows, with_covariance)
+    covariance = found / count - np.outer(about[:partners].conj(), about)
+    spread = max(spread / walkers - shift[0] ** 2, 0.0) if np.isfinite(spread) else np.nan
+    gradient = 2.0 * covariance[0, 1:].conj()
     return Moments(
         energy=float(center[0] + shift[0]),
-        energy_error=float(np.sqrt(spread / max(walkers - 1, 1))),
-        variance=float(covariance[0, 0]),
-        gradient=2.0 * covariance[0, 1:],
+        energy_error=0.0 if samples.is_weighted else float(np.sqrt(spread / max(walkers - 1, 1))),
+        variance=float(covariance[0, 0].real),
+        gradient=gradient if parts == 1 else gradient.view(np.float64),
         covariance=covariance[1:, 1:] if with_covariance else None,
+        diagonal=np.maximum(squared / count - np.square(np.abs(about)), 0.0)[1:],
         mean=center + shift,
     )
+
+
+def _products(block, partners):
+    """Return sum_l a_kl a_ml of the rows of a block, k < partners."""
+    return block[:partners] @ block.T
+
+
+def _complex_products(block, whole):
+    """Return sum_l a_kl* a_ml of complex rows, each two of the block's (Re, Im).
+
+    The whole matrix is Hermitian: the real part of its upper and the imaginary part of its lower triangle, [rows,
+    rows]. Else its first row, [1, rows, 2].
+    """
+    found = (block if whole else block[:2]) @ block.T
+    real = found[0::2, 0::2] + found[1::2, 1::2]
+    imaginary = found[0::2, 1::2] - found[1::2, 0::2]
+    if not whole:
+        return np.stack([real, imaginary], axis=-1)
+    np.copyto(real, imaginary, where=np.tri(len(real), k=-1, dtype=bool))
+    return real
+
+
+def _unpacked(sums, rows, whole):
+    """Return complex128[rows or 1, rows] from sums of `_complex_products`."""
+    if not whole:
+        return sums.view(complex).reshape(1, rows)
+    packed = sums.reshape(rows, rows)
+    real, imaginary = np.triu(packed), np.tril(packed, -1)
+    return real + np.triu(packed, 1).T + 1j * (imaginary - imaginary.T)

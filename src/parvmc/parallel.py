@@ -103,6 +103,14 @@ class World:
         """Return rank 0's value on every rank."""
         return self._comm.bcast(value) if self.size > 1 else value
 
+    def broadcast_array(self, values, shape, owner):
+        """Return float64[shape] of the owner on every rank; elsewhere `values` is of no meaning."""
+        if self.size == 1:
+            return values
+        values = np.ascontiguousarray(values) if self.rank == owner else np.empty(shape)
+        self._comm.Bcast(values, root=owner)
+        return values
+
     def gather(self, value):
         """Return the list of all ranks' values on every rank, for small and rare things."""
         return self._comm.allgather(value) if self.size > 1 else [value]

@@ -37,12 +37,15 @@ class Progress:
             print(f"parvmc: warning: {text}", file=sys.stderr, flush=True)
 
     def report(self, line):
-        """Print a stage's report if its phase is new, it is the phase's last, or the last line is long ago."""
+        """Print a stage's report if its phase is new, it is the phase's last, a step was taken back, or the last line
+        is long ago."""
         if not self._speaks or self._quiet:
             return
         done = line.get("iteration", line.get("step", line.get("sweep", 0)))
         now = time.monotonic()
-        if line["phase"] == self._phase and now - self._printed < self._interval and done < line["of"]:
+        shrunk = line.get("shrunk", 0)
+        expected = line["phase"] == self._phase and done < line["of"] and not shrunk
+        if expected and now - self._printed < self._interval:
             return
         if line["phase"] != self._phase:
             self._began, self._first = now, done
@@ -58,6 +61,8 @@ class Progress:
             text += f"   variance {line['variance']:.2e}"
         if "acceptance" in line:
             text += f"   acceptance {line['acceptance']:.2f}"
+        if shrunk:
+            text += f"   the last step did harm and is taken back ({shrunk:.0f} in a row)"
         if "seconds" in line:
             text += f"   {1e3 * line['seconds']:.0f} ms"
         if self._first < done < line["of"]:

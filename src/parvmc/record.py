@@ -30,6 +30,7 @@ HISTORY = {
     "acceptance": ("1", "accepted moves / proposed moves"),
     "gradient_norm": (ENERGY, "Euclidean norm of the energy's gradient"),
     "step_norm": ("1", "norm of the step, sqrt(d S d) for reconfiguration, else Euclidean"),
+    "shrunk": ("1", "times that the step before this iteration has been taken back; 4: given up, 0: it was right"),
     "seconds": ("s", "wall time of the iteration on rank 0"),
 }
 SCALARS = {

@@ -6,10 +6,11 @@ import numpy as np
 
 import parvmc
 from parvmc import archive, checkpoint, provenance, record
+from parvmc.optimization import optimize, plan
 from parvmc.pretraining import pretrain
 from parvmc.progress import summary
 from parvmc.simulation import NotFinite, Simulation
-from parvmc.stages import compile_kernels, equilibrate, optimize, produce, settle
+from parvmc.stages import compile_kernels, equilibrate, produce, settle
 
 FINISHED, STOPPED = 0, 75
 
@@ -48,6 +49,8 @@ def begin(job, world, progress):
         f"parvmc {parvmc.__version__}, {world.size} ranks, {simulation.batches} batches of {simulation.lanes} walkers, "
         f"{simulation.vector.size} parameters to train; kernels are compiled on the first run of a kind"
     )
+    if job.deck.optimizer.iterations:
+        progress.say(plan(job.deck, simulation.state, simulation.vector.size))
     if ", " in job.provenance["processors"]:
         progress.warn(f"ranks on different processors ({job.provenance['processors']}); the last bits may differ")
     if job.resumes:

@@ -1,5 +1,6 @@
 """The moving parts of a run: walkers, parameters, counters, and what of them goes into a checkpoint."""
 
+import itertools
 import math
 
 import numpy as np
@@ -11,7 +12,7 @@ from parvmc.randoms import Purpose, streams
 from parvmc.series import Series
 from parvmc.states.product import TrialState
 
-HISTORY = ("energy", "energy_error", "variance", "acceptance", "gradient_norm", "step_norm", "seconds")
+HISTORY = ("energy", "energy_error", "variance", "acceptance", "gradient_norm", "step_norm", "shrunk", "seconds")
 """What is recorded of every optimisation iteration."""
 
 STEPS_PER_CALL = 64
@@ -30,10 +31,11 @@ class Simulation:
     positions: float64[local batches, units, lanes]; randoms: uint64[local batches, 4, lanes]; vector: the trained
     parameters; pretrained: iterations done of the pretraining, with pretraining_memory, pretraining_history and
     reference, the configurations float64[samples, units] that were read for it; memory: the optimiser's; center: the
-    last iteration's means; window: the vectors that production will average; history: one list per name in HISTORY;
-    equilibrated, settled: sweeps done before the optimisation and before production; frozen: whether the optimisation
-    is over; optimized_...: the walkers at its end; step_length: the sampler's step; beta: of the control variate;
-    series, walker_sums, accepted: what production has measured.
+    last iteration's means; trusted: arrays, what to go back to if the last step did harm, empty before the first;
+    distrusts_last: whether the very last one did; window: the vectors that production will average; history: one list
+    per name in HISTORY; equilibrated, settled: sweeps done before the optimisation and before production; frozen:
+    whether the optimisation is over; optimized_...: the walkers at its end; step_length: the sampler's step; beta: of
+    the control variate; series, walker_sums, accepted: what production has measured.
     """
 
     def __init__(self, deck, world, parameters):
@@ -51,7 +53,9 @@ class Simulation:
         self.parameters = parameters
         self.vector = self.state.coordinates(parameters)
         self.memory = declarations.start(deck.optimizer, self.vector.size)
-        self.center = np.zeros(1 + self.vector.size)
+        self.center = np.zeros((2 if self.state.is_holomorphic else 1) + self.vector.size)
+        self.trusted = {}
+        self.distrusts_last = False
         self.window = np.empty((0, self.vector.size))
         self.history = {name: [] for name in HISTORY}
         self.pretrained = self.equilibrated = self.iteration = 0
@@ -157,7 +161,8 @@ class Simulation:
     def freeze(self):
         """Fix the parameters for production at their average, and give the walkers streams of their own for it."""
         if len(self.window):
-            self.vector = self.window.mean(axis=0)
+            last = self.trusted["vector"] if self.distrusts_last else self.window[-1]
+            self.vector = np.concatenate([self.window[:-1], last[np.newaxis]]).mean(axis=0)
         self.optimized_positions, self.optimized_randoms = self.positions, self.randoms
         self.optimized_step = self.step_length
         self.positions, self.randoms = self.positions.copy(), self._streams(Purpose.PRODUCTION)
@@ -171,6 +176,16 @@ class Simulation:
         self.step_length = self.optimized_step
         self.frozen = False
         self._begin_production()
+
+    def culprit(self, sums):
+        """Name the first walker on any rank whose entry in sums float64[local batches, lanes] is not finite."""
+        bad = np.argwhere(~np.isfinite(sums))
+        found = [(self.share[bad[0][0]], int(bad[0][1]), self.world.rank)] if len(bad) else []
+        everywhere = sorted(itertools.chain(*self.world.gather(found)))
+        if not everywhere:
+            return "a sum over walkers is not finite, although each local energy is"
+        batch, lane, rank = everywhere[0]
+        return f"the local energy of walker {lane} of batch {batch} (rank {rank}) is not finite"
 
     # --- what rank 0 writes
 

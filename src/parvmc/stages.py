@@ -3,14 +3,12 @@
 A stage yields a report (a dict) at every place where a checkpoint may fall, on all ranks alike.
 """
 
-import itertools
 import math
 import time
 
 import numpy as np
 
-from parvmc import declarations, enumeration, statistics, walk
-from parvmc.moments import moments
+from parvmc import declarations, enumeration, optimization, statistics, walk
 from parvmc.observables.several import Nothing
 from parvmc.simulation import NotFinite
 
@@ -26,13 +24,12 @@ def compile_kernels(simulation):
     lanes, rows = simulation.lanes, len(simulation.columns)
     positions, randoms = simulation.positions[:1].copy(), simulation.randoms[:1].copy()
     sampler, hamiltonian, state = simulation.sampler_pack(), simulation.hamiltonian_pack(), simulation.state_pack()
-    observables, components = simulation.observables_pack(), len(simulation.components)
+    observables = simulation.observables_pack()
 
     def call():
         walk.equilibrate(sampler, state, positions, randoms, 0)
-        if simulation.deck.optimizer.iterations:  # compiling it takes longest
-            samples = np.empty((1, 0, 1 + state.count, lanes))
-            walk.sample(sampler, hamiltonian, state, positions, randoms, 0, components, samples)
+        if simulation.deck.optimizer.iterations:  # compiling these takes longest
+            optimization.compile_kernels(simulation, sampler, hamiltonian, state, positions, randoms)
         walk.observe(
             sampler,
             hamiltonian,
@@ -57,7 +54,7 @@ def _walk(simulation, done, sweeps):
     )
     accepted = simulation.world.count(accepted)
     sampler = simulation.deck.sampler
-    target = declarations.target_acceptance(sampler)
+    target = declarations.target_acceptance(sampler, simulation.space)
     if target is not None and done + count <= (sweeps + 1) // 2:
         rate = accepted / (count * sampler.walkers * simulation.space.particles)
         simulation.step_length *= math.exp(2.0 * (rate - target))
@@ -70,70 +67,6 @@ def equilibrate(simulation):
     while simulation.deck.optimizer.iterations and simulation.equilibrated < sweeps:
         simulation.equilibrated += _walk(simulation, simulation.equilibrated, sweeps)
         yield {"phase": "equilibration", "sweep": simulation.equilibrated, "of": sweeps}
-
-
-def optimize(simulation):
-    """Sample, sum energies and gradients over the ranks, and step, once per iteration."""
-    deck, world = simulation.deck, simulation.world
-    with_covariance = declarations.needs_covariance(deck.optimizer)
-    samples = np.empty((len(simulation.share), simulation.measurements, 1 + simulation.vector.size, simulation.lanes))
-    moves = simulation.batches * simulation.moves_per_batch(simulation.measurements)
-    while simulation.iteration < deck.optimizer.iterations:
-        started = time.monotonic()
-        before = simulation.positions.copy(), simulation.randoms.copy()
-        accepted = walk.sample(
-            simulation.sampler_pack(),
-            simulation.hamiltonian_pack(),
-            simulation.state_pack(),
-            simulation.positions,
-            simulation.randoms,
-            deck.sampler.thinning,
-            len(simulation.components),
-            samples,
-        )
-        sums = moments(world, samples, simulation.center, simulation.batches, with_covariance)
-        accepted = world.count(accepted)
-        if not (math.isfinite(sums.energy) and np.isfinite(sums.gradient).all()):
-            where = _culprit(simulation, samples.sum(axis=(1, 2)))
-            simulation.positions, simulation.randoms = before
-            raise NotFinite(f"optimisation iteration {simulation.iteration}: {where}")
-        change, simulation.memory = _step(simulation, sums)
-        simulation.vector = simulation.vector + change
-        simulation.center = sums.mean
-        simulation.iteration += 1
-        simulation.remember(simulation.vector)
-        norm = math.sqrt(change @ sums.covariance @ change) if with_covariance else float(np.linalg.norm(change))
-        report = {
-            "energy": sums.energy,
-            "energy_error": sums.energy_error,
-            "variance": sums.variance,
-            "acceptance": accepted / moves,
-            "gradient_norm": float(np.linalg.norm(sums.gradient)),
-            "step_norm": norm,
-            "seconds": time.monotonic() - started,
-        }
-        for name, value in report.items():
-            simulation.history[name].append(value)
-        yield {"phase": "optimization", "iteration": simulation.iteration, "of": deck.optimizer.iterations, **report}
-
-
-def _step(simulation, sums):
-    """Solve on rank 0 and broadcast, so that all ranks see the same bits."""
-    result = None
-    if simulation.world.is_root:
-        result = declarations.step(simulation.deck.optimizer, simulation.memory, sums, simulation.iteration)
-    return simulation.world.broadcast(result)
-
-
-def _culprit(simulation, sums):
-    """Name the first walker whose entry in sums float64[local batches, lanes] is not finite."""
-    bad = np.argwhere(~np.isfinite(sums))
-    found = [(simulation.share[bad[0][0]], int(bad[0][1]), simulation.world.rank)] if len(bad) else []
-    everywhere = sorted(itertools.chain(*simulation.world.gather(found)))
-    if not everywhere:
-        return "a sum over walkers is not finite, although each local energy is"
-    batch, lane, rank = everywhere[0]
-    return f"the local energy of walker {lane} of batch {batch} (rank {rank}) is not finite"
 
 
 def settle(simulation):
@@ -221,7 +154,7 @@ def _observe(simulation, steps):
     simulation.production_seconds += time.process_time() - started
     simulation.production_moves += len(simulation.share) * simulation.moves_per_batch(steps)
     if world.count(not np.isfinite(block).all()):
-        where = _culprit(simulation, simulation.walker_sums)
+        where = simulation.culprit(simulation.walker_sums)
         step = simulation.series.steps
         simulation.positions, simulation.randoms, simulation.walker_sums = before
         raise NotFinite(f"production steps {step} to {step + steps}: {where}")

@@ -1,4 +1,4 @@
-"""The only entry kernels: equilibrate, sample, observe. Everything they call is compiled into them, chosen by pack.
+"""The only entry kernels. Everything they call is compiled into them, chosen by pack.
 
 Walkers come as positions float64[batches, units, lanes] with randoms uint64[batches, 4, lanes], the batches of this
 rank. One batch is walked at a time, so that it stays in the cache; what the state derives from its positions is rebuilt
@@ -42,13 +42,17 @@ def equilibrate(sampler, state, positions, randoms, sweeps):
 def sample(sampler, hamiltonian, state, positions, randoms, thinning, components, samples):
     """Measure local energies and log-derivatives for the optimiser and return how many moves were accepted.
 
-    samples: float64[batches, measurements, 1 + trained, lanes], filled with the local energy and d ln psi / d
-    coordinate; thinning: sweeps before each measurement; components: how many parts the local energy has.
+    samples: float64[batches, measurements, energies + n, lanes], filled with the local energy (one row; where psi is
+    complex two, its real and its imaginary part) and d ln psi / d coordinate; where n is not the number of trained
+    coordinates but of units, with the configuration instead, for `differentiate`. thinning: sweeps before each
+    measurement; components: how many parts the local energy has.
     """
     batches, units, lanes = positions.shape
     work = workspace(state, lanes)
     scratch = np.empty((units + 16, lanes))
-    table = np.empty((2 + components, lanes))
+    energies = 2 if is_complex(state) else 1
+    table = np.empty((1 + components + energies, lanes))
+    differentiates = samples.shape[2] == energies + state.count
     accepted = 0
     for batch in range(batches):
         rebuild(state, work, positions[batch])
@@ -57,8 +61,21 @@ def sample(sampler, hamiltonian, state, positions, randoms, thinning, components
                 accepted += sweep(sampler, state, work, positions[batch], randoms[batch], scratch)
             local_energy(hamiltonian, state, work, positions[batch], scratch, table)
             samples[batch, measurement, 0] = table[1]
-            log_derivatives(state, work, positions[batch], samples[batch, measurement, 1:])
+            if is_complex(state):
+                samples[batch, measurement, 1] = table[2 + components]
+            if differentiates:
+                log_derivatives(state, work, positions[batch], samples[batch, measurement, energies:])
+            else:
+                samples[batch, measurement, energies:] = positions[batch]
     return accepted
+
+
+@kernel
+def differentiate(state, positions, derivatives):
+    """Fill derivatives float64[trained, lanes] with d ln psi / d coordinate at the positions float64[units, lanes]."""
+    work = workspace(state, positions.shape[1])
+    rebuild(state, work, positions)
+    log_derivatives(state, work, positions, derivatives)
 
 
 @kernel

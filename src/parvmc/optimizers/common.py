@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from annotated_types import Ge, Le, doc
+from annotated_types import Ge, Gt, Le, doc
 
 from parvmc.dispatch import settings
 
@@ -19,3 +19,11 @@ class Schedule:
     average: Annotated[
         float, Ge(0), Le(1), doc("production uses the parameters averaged over this last part of the iterations")
     ] = 0.33
+    retry: Annotated[
+        bool, doc("take a step back, and a quarter of it instead, where the energy or its variance jumps after it")
+    ] = True
+    memory: Annotated[
+        float,
+        Gt(0),
+        doc("gigabytes over all ranks for the log-derivatives of all samples, else they are computed when needed"),
+    ] = 4.0

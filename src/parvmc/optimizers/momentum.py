@@ -5,10 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Lt, doc
 
-from parvmc.declarations import (
-    start,
-    step,
-)
+from parvmc.declarations import shrunk, start, step
 from parvmc.dispatch import implements, settings
 from parvmc.optimizers.common import Schedule
 
@@ -25,6 +22,11 @@ class Settings(Schedule):
 @implements(start, Settings)
 def _start(optimizer, count):
     return {"velocity": np.zeros(count)}
+
+
+@implements(shrunk, Settings)
+def _shrunk(optimizer, memory, factor):
+    return {"velocity": factor * memory["velocity"]}
 
 
 @implements(step, Settings)

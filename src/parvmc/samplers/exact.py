@@ -1,22 +1,32 @@
-"""Independent samples of |psi|^2: it is a sum of Gaussians, one for every state of the hidden layer."""
+"""Independent samples of |psi|^2: it is a sum over all states of the hidden layer, of Gaussians or of free spins."""
 
+import math
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, doc
 
-from parvmc.declarations import conflicts, hidden_copies, mixture, sampler_pack
+from parvmc.declarations import (
+    Space,
+    Spins,
+    conflicts,
+    hidden_copies,
+    mixture,
+    problems,
+    sampler_pack,
+    spaces,
+)
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.operations import draw_visible, hidden_layer, sweep
 from parvmc.randoms import uniform
-from parvmc.samplers.common import Walkers, block_conflicts
+from parvmc.samplers.common import Walkers, block_conflicts, block_problems
 
 MOST_HIDDEN = {1: 16, 2: 10}  # by copies in |psi|^2: tables of 2^16 and 3^10 weights, made anew for every iteration
 
 
 @settings
 class Settings(Walkers):
-    """Draw a state of the hidden layer by its weight, then x from its Gaussian, for states that are one small machine.
+    """Draw a state of the hidden layer by its weight, then x from P(x|h), for states that are one small machine.
 
     No walker remembers where it was: one sweep equilibrates, and every measurement is independent of the one before.
     """
@@ -44,7 +54,18 @@ def _pack(sampler, state, parameters, step):
     logarithms = mixture(factor, state.space, own)
     cumulative = np.exp(logarithms - logarithms.max()).cumsum()
     cumulative /= cumulative[-1]
-    return Exact(state.space.particles, *hidden_copies(factor), cumulative)
+    _, copies = hidden_copies(factor)
+    return Exact(state.space.particles, round(math.log(cumulative.size, copies + 1)), copies, cumulative)
+
+
+@implements(spaces, Settings)
+def _spaces(sampler):
+    return (Space, Spins)
+
+
+@implements(problems, Settings)
+def _problems(sampler, space):
+    return block_problems(sampler.kind, space)
 
 
 @implements(conflicts, Settings)

@@ -4,10 +4,10 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, doc
 
-from parvmc.declarations import conflicts, sampler_pack
+from parvmc.declarations import Space, Spins, conflicts, problems, sampler_pack, spaces
 from parvmc.dispatch import implements, settings
 from parvmc.operations import draw_hidden, draw_visible, sweep
-from parvmc.samplers.common import Walkers, block_conflicts
+from parvmc.samplers.common import Walkers, block_conflicts, block_problems
 
 
 @settings
@@ -31,6 +31,16 @@ class Gibbs(NamedTuple):
 @implements(sampler_pack, Settings)
 def _pack(sampler, state, parameters, step):
     return Gibbs(state.space.particles)
+
+
+@implements(spaces, Settings)
+def _spaces(sampler):
+    return (Space, Spins)
+
+
+@implements(problems, Settings)
+def _problems(sampler, space):
+    return block_problems(sampler.kind, space)
 
 
 @implements(conflicts, Settings)

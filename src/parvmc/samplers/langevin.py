@@ -55,7 +55,7 @@ def _first_step(sampler, space):
 
 
 @implements(target_acceptance, Settings)
-def _target_acceptance(sampler):
+def _target_acceptance(sampler, space):
     return sampler.acceptance if sampler.step == "auto" else None
 
 

@@ -1,20 +1,23 @@
-"""Metropolis sampling with single-particle moves."""
+"""Metropolis sampling: moves of single particles, or flips and exchanges of spins."""
 
-import math
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Gt, Lt, doc
 
-from parvmc.declarations import first_step, sampler_pack, target_acceptance
+from parvmc.declarations import Space, Spins, first_step, problems, sampler_pack, spaces, target_acceptance
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.operations import accept, ratio, sweep
 from parvmc.randoms import uniform
 from parvmc.samplers.common import Walkers, count, decide, move
+from parvmc.samplers.spin_moves import spin_moves
 
 
 @settings
 class Settings(Walkers):
-    """Move each particle in turn by a step uniform in a cube; accept with min(1, |psi(x')|^2 / |psi(x)|^2)."""
+    """Move each particle in turn by a step uniform in a cube; accept with min(1, |psi(x')|^2 / |psi(x)|^2).
+
+    On a lattice: flip spins, or exchange those of two sites, at sites chosen by chance.
+    """
 
     kind: Literal["metropolis"] = "metropolis"
     step: Annotated[
@@ -22,6 +25,14 @@ class Settings(Walkers):
         doc('half the edge of the cube (length), or "auto": tuned during equilibration, then frozen'),
     ] = "auto"
     acceptance: Annotated[float, Gt(0), Lt(1), doc("acceptance that the step is tuned to")] = 0.5
+    moves: Annotated[
+        Literal["auto", "flip", "exchange"],
+        doc('of spins: one flip, or an exchange of two; "auto": exchanges where the system keeps a magnetisation'),
+    ] = "auto"
+    global_flip: Annotated[
+        bool,
+        doc("of spins: after each sweep propose to flip all, in every second walker, where their sum allows it"),
+    ] = True
 
 
 class Metropolis(NamedTuple):
@@ -32,20 +43,50 @@ class Metropolis(NamedTuple):
     dimensions: int
 
 
+@implements(spaces, Settings)
+def _spaces(sampler):
+    return (Space, Spins)
+
+
+@implements(problems, Settings)
+def _problems(sampler, space):
+    if isinstance(space, Spins):
+        reason = "is for displacements of particles, and spins are flipped; leave it out"
+        foreign = ("step", "acceptance")
+    else:
+        reason = "is for spins, and the particles of a trap are displaced; leave it out"
+        foreign = ("moves", "global_flip")
+    found = [(key, reason) for key in foreign if getattr(sampler, key) != getattr(Settings(), key)]
+    if isinstance(space, Space) or sampler.moves == "auto":
+        return found
+    if sampler.moves == "exchange" and space.magnetisation is None:
+        reason = 'is "exchange", which never changes the magnetisation, and the system does not keep one'
+        found.append(("moves", f'{reason}; use "flip", or give system.magnetisation a number if it has that key'))
+    if sampler.moves == "flip" and space.magnetisation is not None:
+        reason = f'is "flip", which changes the magnetisation, and the system keeps it at {space.magnetisation}'
+        found.append(("moves", f'{reason}; use "exchange", or system.magnetisation = "any"'))
+    return found
+
+
 @implements(sampler_pack, Settings)
 def _pack(sampler, state, parameters, step):
-    return Metropolis(step, state.space.particles, state.space.dimensions)
+    space = state.space
+    if isinstance(space, Spins):
+        return spin_moves(space, space.magnetisation is not None, sampler.global_flip)
+    return Metropolis(step, space.particles, space.dimensions)
 
 
 @implements(first_step, Settings)
 def _first_step(sampler, space):
     """A length of the order of the trap's."""
-    return 1.0 / math.sqrt(max(space.omega)) if sampler.step == "auto" else sampler.step
+    if isinstance(space, Spins):
+        return 0.0
+    return 1.0 / space.inverse_length if sampler.step == "auto" else sampler.step
 
 
 @implements(target_acceptance, Settings)
-def _target_acceptance(sampler):
-    return sampler.acceptance if sampler.step == "auto" else None
+def _target_acceptance(sampler, space):
+    return sampler.acceptance if sampler.step == "auto" and isinstance(space, Space) else None
 
 
 @row_function

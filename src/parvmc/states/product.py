@@ -14,10 +14,17 @@ from parvmc.declarations import Space, coordinates, core, cusp, initial_paramete
 from parvmc.dispatch import implements
 from parvmc.operations import (
     accept,
+    amplitude_ratio,
+    begin_amplitudes,
     drift,
+    flip_ratio,
     gradient,
+    is_complex,
     log_amplitude,
     log_derivatives,
+    mirror,
+    mirror_ratio,
+    phase,
     ratio,
     rebuild,
     trial_drift,
@@ -110,6 +117,47 @@ def _ratio(state, work, positions, particle, displacement, ratios):
 def _accept(state, work, mask):
     accept(state.left, work.left, mask)
     accept(state.right, work.right, mask)
+
+
+@implements(is_complex, Product)
+def _is_complex(state):
+    return is_complex(state.left)
+
+
+@implements(flip_ratio, Product)
+def _flip_ratio(state, work, positions, move, ratios):
+    flip_ratio(state.left, work.left, positions, move, ratios)
+    flip_ratio(state.right, work.right, positions, move, ratios)
+
+
+@implements(mirror_ratio, Product)
+def _mirror_ratio(state, work, positions, ratios):
+    mirror_ratio(state.left, work.left, positions, ratios)
+    mirror_ratio(state.right, work.right, positions, ratios)
+
+
+@implements(mirror, Product)
+def _mirror(state, work, mask):
+    mirror(state.left, work.left, mask)
+    mirror(state.right, work.right, mask)
+
+
+@implements(begin_amplitudes, Product)
+def _begin_amplitudes(state, work, positions):
+    begin_amplitudes(state.left, work.left, positions)
+    begin_amplitudes(state.right, work.right, positions)
+
+
+@implements(amplitude_ratio, Product)
+def _amplitude_ratio(state, work, positions, move, real, imaginary):
+    amplitude_ratio(state.left, work.left, positions, move, real, imaginary)
+    amplitude_ratio(state.right, work.right, positions, move, real, imaginary)
+
+
+@implements(phase, Product)
+def _phase(state, work, positions, phases):
+    phase(state.left, work.left, positions, phases)
+    phase(state.right, work.right, positions, phases)
 
 
 @implements(drift, Product)
