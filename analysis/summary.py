@@ -28,7 +28,7 @@ CHECKPOINTS = (".ckpt.h5", ".ckpt.1.h5")
 
 def line(label, text):
     """Print one labelled line."""
-    print(f"  {label:<14}{text}")
+    print(f"  {label + ' ':<14}{text}")
 
 
 def describe(table, skip=("kind",)):

@@ -12,6 +12,7 @@ from parvmc.randoms import Purpose, streams
 from parvmc.samplers import exact, gibbs, langevin, metropolis
 from parvmc.states import spin_rbm
 from parvmc.states.product import TrialState
+from parvmc.values import Control
 
 OTHERS = {
     "machine": (langevin.Settings(), gibbs.Settings(), exact.Settings()),
@@ -31,7 +32,7 @@ def short_walk():
             state, parameters = TrialState(state.factors + other.factors, state.space), parameters + more
         pack, space = state.pack(parameters), state.space
         sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, 1.0)
-        hamiltonian = declarations.hamiltonian_pack(system, declarations.Control(0.8, -0.3, 1.0))
+        hamiltonian = declarations.hamiltonian_pack(system, Control(0.8, -0.3, 1.0))
         positions = np.stack([lanes.walkers(space, 4, seed) for seed in (1, 2)])
         randoms = streams(1, Purpose.WALKERS, range(2), 4)
         samples, series, sums = np.empty((2, 2, 1 + pack.count, 4)), np.empty((2, 2, 7)), np.zeros((2, 4))
@@ -61,7 +62,7 @@ def short_spin_walk():
         parameters = state.initial(np.random.default_rng(1))
         pack, rows = state.pack(parameters), 2 if kind == "complex" else 1
         sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, 0.0)
-        hamiltonian = declarations.hamiltonian_pack(system, declarations.Control())
+        hamiltonian = declarations.hamiltonian_pack(system, Control())
         positions, randoms = place(1, range(2), 4, space, 0.0), streams(1, Purpose.WALKERS, range(2), 4)
         samples, logarithms = np.empty((2, 2, rows + pack.count, 4)), np.zeros((2, 4))
         with np.errstate(over="ignore"):

@@ -9,6 +9,7 @@ from parvmc.observables.several import Nothing
 from parvmc.placement import place
 from parvmc.states import gaussian_rbm
 from parvmc.states.product import TrialState
+from parvmc.values import Control
 
 LANES = 16
 
@@ -135,7 +136,7 @@ def _local_energy(hamiltonian, state, positions, table):
 
 def local_energy(the_system, pack, positions, control=None):
     """Return the table of `operations.local_energy`: estimator, local energy, kinetic, trap, interaction."""
-    hamiltonian = declarations.hamiltonian_pack(the_system, control or declarations.Control())
+    hamiltonian = declarations.hamiltonian_pack(the_system, control or Control())
     table = np.empty((5, positions.shape[1]))
     _local_energy(hamiltonian, pack, positions, table)
     return table

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from parvmc import declarations, operations
+from parvmc import declarations, operations, spaces
 from parvmc.lattice import Lattice
 from parvmc.states import spin_rbm
 from parvmc.states.product import TrialState
@@ -17,7 +17,7 @@ def space_of(shape, periodic=True):
     """Return the space of a lattice with flips, exchanges of neighbours and of the first and the last site."""
     lattice = Lattice(shape, periodic)
     bonds = [tuple(map(int, bond)) for bond in lattice.nearest]
-    return declarations.Spins(lattice, None, tuple(dict.fromkeys([*bonds, (0, lattice.sites - 1)])))
+    return spaces.Spins(lattice, None, tuple(dict.fromkeys([*bonds, (0, lattice.sites - 1)])))
 
 
 def machine(shape, seed=1, spread=0.4, **more):

@@ -8,6 +8,7 @@ import numpy as np
 
 from parvmc import declarations, operations
 from parvmc.dispatch import implements
+from parvmc.values import Control
 
 
 class RealTable(NamedTuple):
@@ -157,7 +158,7 @@ def _local_energy(hamiltonian, state, positions, table):
 
 def local_energy(system, pack, complex_valued):
     """Return the table of `operations.local_energy` for all configurations, in the order of exact_spins."""
-    hamiltonian = declarations.hamiltonian_pack(system, declarations.Control())
+    hamiltonian = declarations.hamiltonian_pack(system, Control())
     sites = declarations.space(system).units
     positions = np.ascontiguousarray(exact_spins.configurations(sites).T)
     table = np.full((5 if complex_valued else 4, positions.shape[1]), np.nan)

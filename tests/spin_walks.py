@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from scipy.stats import chi2
 
-from parvmc import declarations, operations
+from parvmc import operations, spaces
 from parvmc.placement import place
 from parvmc.randoms import Purpose, streams
 
@@ -20,7 +20,7 @@ BATCHES, LANES, LOOKS, APART = 64, 128, 8, 60
 class State(NamedTuple):
     """What a sampler asks of a `TrialState`."""
 
-    space: declarations.Spins
+    space: spaces.Spins
     factors: tuple = ()
 
 

@@ -11,6 +11,7 @@ from parvmc import declarations, references, results
 from parvmc.placement import place
 from parvmc.states import gaussian, gaussian_rbm, linear_jastrow, pade_jastrow, pair_rbm
 from parvmc.states.product import TrialState
+from parvmc.values import Control
 
 PADE_GAUSSIAN = 3.00034267  # the least energy of this ansatz in two dimensions, omega = 1, by quadrature
 ALPHA, BETA = 0.4942705, 0.398627
@@ -105,7 +106,7 @@ def test_what_is_left_of_the_pole_goes_to_the_control_variate(dimensions, factor
     system = lanes.system(3, dimensions)
     factors = (gaussian_rbm.Settings(hidden=2), *([factor] if factor else []))
     state, parameters = product(system, *factors)
-    control = declarations.Control(1.0, *declarations.poles(system, state.cusp(parameters)))
+    control = Control(1.0, *declarations.poles(system, state.cusp(parameters)))
     for pair in ((0, 1), (0, 2)):
         positions = np.repeat(lanes.walkers(state.space, 1), 9, axis=1)
         i, j = (particle * dimensions for particle in pair)

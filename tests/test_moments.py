@@ -10,6 +10,7 @@ from parvmc.moments import moments
 from parvmc.parallel import World
 from parvmc.randoms import Purpose, generator, streams
 from parvmc.samplers import metropolis
+from parvmc.values import Control
 
 BATCHES, LANES = 256, 128
 
@@ -18,7 +19,7 @@ def sampled(system, state, parameters, measurements=4):
     """Return samples float64[batches, measurements, 1 + trained, lanes] of equilibrated walkers."""
     pack, space = state.pack(parameters), state.space
     sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, 1.2)
-    hamiltonian = declarations.hamiltonian_pack(system, declarations.Control())
+    hamiltonian = declarations.hamiltonian_pack(system, Control())
     positions = generator(3, Purpose.WALKERS).standard_normal((BATCHES, space.units, LANES))
     randoms = streams(3, Purpose.OPTIMIZATION, range(BATCHES), LANES)
     walk.equilibrate(sampler, pack, positions, randoms, 300)

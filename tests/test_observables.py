@@ -12,7 +12,7 @@ from conftest import TWO_ELECTRONS
 from files import assert_same_bits, content
 from scipy import stats
 
-from parvmc import config, declarations, operations, results
+from parvmc import config, declarations, operations, results, spaces
 from parvmc.deck import OBSERVABLES
 from parvmc.observables import common, density_matrix
 from parvmc.observables.several import Observables
@@ -22,7 +22,7 @@ from parvmc.schema import DeckError
 INPUTS = Path(__file__).parent.parent / "inputs"
 OMEGA = 0.7
 FALSE_ALARM = 1e-5  # of each chi-square test below
-OF_PARTICLES = {kind: made for kind, made in OBSERVABLES.items() if declarations.Space in declarations.spaces(made())}
+OF_PARTICLES = {kind: made for kind, made in OBSERVABLES.items() if spaces.Space in declarations.spaces(made())}
 SIZES = {"density": 20, "cartesian_density": 6, "pair_correlation": 20, "density_matrix": 4}
 
 

@@ -16,6 +16,7 @@ from parvmc.samplers import metropolis
 from parvmc.simulation import Simulation
 from parvmc.states import gaussian_rbm
 from parvmc.states.product import TrialState
+from parvmc.values import Control
 
 INPUTS = Path(__file__).parent.parent / "inputs"
 
@@ -108,9 +109,7 @@ def test_control_variate_leaves_the_mean_and_takes_the_variance():
     system = lanes.system(2, 2)
     state = TrialState((gaussian_rbm.Settings(hidden=2),), declarations.space(system))
     sampler = declarations.sampler_pack(metropolis.Settings(), state, [own], 1.2)
-    hamiltonian = declarations.hamiltonian_pack(
-        system, declarations.Control(1.0, *declarations.poles(system, state.cusp([own])))
-    )
+    hamiltonian = declarations.hamiltonian_pack(system, Control(1.0, *declarations.poles(system, state.cusp([own]))))
     positions = generator(3, Purpose.WALKERS).standard_normal((128, 4, 128))
     randoms = streams(3, Purpose.PRODUCTION, range(128), 128)
     pack = state.pack([own])

@@ -8,7 +8,6 @@ import pytest
 from ranks import on_ranks
 
 from parvmc import declarations, walk
-from parvmc.declarations import Sizes
 from parvmc.moments import moments
 from parvmc.optimizers.reconfiguration import Settings
 from parvmc.parallel import World
@@ -16,6 +15,7 @@ from parvmc.randoms import Purpose, streams
 from parvmc.sample_matrix import SampleMatrix
 from parvmc.samplers import metropolis
 from parvmc.samples import Samples, keeps_derivatives
+from parvmc.values import Control, Sizes
 
 BATCHES, MEASUREMENTS, LANES = 6, 2, 16
 SAMPLES = BATCHES * MEASUREMENTS * LANES
@@ -77,7 +77,7 @@ def machine(hidden):
     state, parameters = lanes.machine(system, hidden=hidden)
     pack, space = state.pack(parameters), state.space
     sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, 1.2)
-    hamiltonian = declarations.hamiltonian_pack(system, declarations.Control())
+    hamiltonian = declarations.hamiltonian_pack(system, Control())
     start = np.stack([lanes.walkers(space, LANES, seed) for seed in range(BATCHES)])
     found = []
     for rows in (pack.count, space.units):

@@ -9,7 +9,7 @@ import pytest
 import spin_tables
 from spin_samples import drawn, observed, within
 
-from parvmc import declarations
+from parvmc import spaces
 from parvmc.lattice import Lattice
 
 
@@ -32,7 +32,7 @@ def purity(psi, block, sites):
 @pytest.mark.parametrize("complex_valued", [False, True])
 def test_renyi_entropy_is_that_of_the_reduced_density_matrix(complex_valued, block):
     """A random psi of 6 spins, with and without phases: Tr rho_A^2 within 4.5 errors; control: another block is off."""
-    space = declarations.Spins(Lattice((6,)))
+    space = spaces.Spins(Lattice((6,)))
     pack = spin_tables.table(space, spread=0.6, complex_valued=complex_valued)
     psi = spin_tables.amplitudes(pack)
     found = observed("renyi", space, pack, drawn(np.abs(psi) ** 2), sites=block)
@@ -48,7 +48,7 @@ def test_renyi_entropy_is_that_of_the_reduced_density_matrix(complex_valued, blo
 
 def test_renyi_entropy_has_its_limits():
     """A product of complex spinors: 0 in every sample; up + down (GHZ): ln 2; pairs across the cut: ln 2 each."""
-    space, generator = declarations.Spins(Lattice((6,))), np.random.default_rng(2)
+    space, generator = spaces.Spins(Lattice((6,))), np.random.default_rng(2)
     product = np.ones(1, complex)
     for _ in range(6):
         product = np.kron(product, generator.standard_normal(2) + 1j * generator.standard_normal(2))
@@ -62,7 +62,7 @@ def test_renyi_entropy_has_its_limits():
     assert 0.0 < found["renyi"].errors < 0.02
     every = exact_spins.configurations(6)
     singlets = np.prod([(every[:, i] - every[:, i + 3]) / 2.0 for i in range(3)], axis=0).astype(complex)
-    kept = declarations.Spins(Lattice((6,)), magnetisation=0)
+    kept = spaces.Spins(Lattice((6,)), magnetisation=0)
     found = observed("renyi", kept, table_of(singlets, kept), drawn(np.abs(singlets) ** 2))
     assert within(found["renyi"], 3.0 * math.log(2.0))
     found = observed("renyi", kept, table_of(singlets, kept), drawn(np.abs(singlets) ** 2), sites=(0, 3))
@@ -72,7 +72,7 @@ def test_renyi_entropy_has_its_limits():
 def test_renyi_entropy_of_a_kept_magnetisation():
     """psi is zero outside the sector whatever the formula says there; control: with its values there S_2 is another."""
     every, lattice = exact_spins.configurations(6), Lattice((6,))
-    kept, free = declarations.Spins(lattice, magnetisation=0), declarations.Spins(lattice)
+    kept, free = spaces.Spins(lattice, magnetisation=0), spaces.Spins(lattice)
     pack = spin_tables.table(kept, complex_valued=True)
     psi = np.where(every.sum(axis=1) == 0.0, spin_tables.amplitudes(pack), 0.0)
     positions, exact = drawn(np.abs(psi) ** 2), purity(psi, (0, 1, 2), 6)

@@ -16,6 +16,7 @@ from parvmc.randoms import Purpose, generator, normal, streams, uniform
 from parvmc.samplers import common, exact, gibbs, langevin, metropolis
 from parvmc.states import gaussian_rbm
 from parvmc.states.product import TrialState
+from parvmc.values import Control
 
 BATCHES, LANES, SWEEPS, SNAPSHOTS = 32, 64, 20, 25
 SAMPLERS = {
@@ -181,7 +182,7 @@ def optimum():
 def energies(sampler, optimum):
     """Return the walkers' own mean estimators of the local energy, float64[2048]."""
     system, state, parameters, pack = optimum
-    control = declarations.Control(1.0, *declarations.poles(system, state.cusp(parameters)))
+    control = Control(1.0, *declarations.poles(system, state.cusp(parameters)))
     tables = (lanes.local_energy(system, pack, x, control)[0] for x in snapshots(sampler, pack, state.space))
     return sum(tables) / SNAPSHOTS
 

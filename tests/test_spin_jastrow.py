@@ -7,7 +7,7 @@ import numba
 import numpy as np
 import pytest
 
-from parvmc import declarations, operations
+from parvmc import declarations, operations, spaces
 from parvmc.lattice import Lattice
 from parvmc.states import neighbor_jastrow, spin_jastrow
 from parvmc.states.product import TrialState
@@ -28,7 +28,7 @@ CASES = list(itertools.product(KINDS, ("real", "complex"), LATTICES))
 def space_of(lattice):
     """Return the space of a lattice with exchanges of its nearest neighbours and of its first and last site."""
     exchanges = [tuple(map(int, bond)) for bond in lattice.nearest]
-    return declarations.Spins(lattice, None, tuple(dict.fromkeys([*exchanges, (0, lattice.sites - 1)])))
+    return spaces.Spins(lattice, None, tuple(dict.fromkeys([*exchanges, (0, lattice.sites - 1)])))
 
 
 def random_state(kind, parameters, lattice, seed=1, spread=0.3, **more):
@@ -283,7 +283,7 @@ def test_the_ising_ring_has_the_energy_of_its_transfer_matrix():
 def test_what_cannot_be_is_refused():
     """One site has no pair, a table of sites squared has a limit; factors of spins do not go into a trap."""
     for made in KINDS.values():
-        assert declarations.spaces(made()) == (declarations.Spins,)
-        assert declarations.problems(made(), declarations.Spins(Lattice((8,)))) == []
-        assert "one site" in declarations.problems(made(), declarations.Spins(Lattice((1,))))[0][1]
-        assert "at most 4096" in declarations.problems(made(), declarations.Spins(Lattice((100, 100))))[0][1]
+        assert declarations.spaces(made()) == (spaces.Spins,)
+        assert declarations.problems(made(), spaces.Spins(Lattice((8,)))) == []
+        assert "one site" in declarations.problems(made(), spaces.Spins(Lattice((1,))))[0][1]
+        assert "at most 4096" in declarations.problems(made(), spaces.Spins(Lattice((100, 100))))[0][1]

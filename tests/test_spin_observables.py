@@ -10,7 +10,7 @@ import pytest
 import spin_tables
 from spin_samples import BATCHES, LANES, drawn, mean, observed, within
 
-from parvmc import declarations, operations
+from parvmc import declarations, operations, spaces
 from parvmc.deck import OBSERVABLES
 from parvmc.lattice import Lattice
 from parvmc.observables import magnetisation, renyi, spins
@@ -63,7 +63,7 @@ def naive_factors(lattice, configurations):
 @pytest.mark.parametrize("lattice", LATTICES, ids=str)
 def test_correlations_are_exact_within_errors(lattice):
     """C(d) and S(q) of a random psi: exact sums over all configurations; errors of a mean, controls 5 % off fail."""
-    space = declarations.Spins(lattice)
+    space = spaces.Spins(lattice)
     pack = spin_tables.table(space, spread=1.0)
     weights, every = spin_tables.amplitudes(pack) ** 2, exact_spins.configurations(lattice.sites)
     weights = weights.real
@@ -92,7 +92,7 @@ def test_correlations_are_exact_within_errors(lattice):
 @pytest.mark.parametrize("lattice", LATTICES, ids=str)
 def test_kernels_are_what_loops_find_walker_by_walker(lattice):
     """C(d), S(q) and moments of a few walkers, to 1e-12: no statistics."""
-    space = declarations.Spins(lattice)
+    space = spaces.Spins(lattice)
     pack = spin_tables.table(space)
     positions = drawn(np.ones(2**lattice.sites), 2, 5)
     walkers = positions.transpose(0, 2, 1).reshape(10, -1)
@@ -112,7 +112,7 @@ def test_translations_make_correlations_simple():
     """A long-range Jastrow on a ring and a square: C(d) is <s_0 s_d> from any site, S(q) its sum over all d; control:
     of a random psi it is not."""
     for lattice in (Lattice((8,)), Lattice((3, 3))):
-        space = declarations.Spins(lattice)
+        space = spaces.Spins(lattice)
         state = TrialState((spin_jastrow.Settings(),), space)
         own = state.initial(None)
         own[0]["strength"][:] = np.random.default_rng(3).normal(0.0, 0.2, own[0]["strength"].size)
@@ -140,7 +140,7 @@ def test_translations_make_correlations_simple():
 
 def test_magnetisation_is_exact_within_errors():
     """<m>, <|m|>, <m^2> and Binder's cumulant of a random psi that favours up; controls 25 % off fail."""
-    space = declarations.Spins(Lattice((8,)))
+    space = spaces.Spins(Lattice((8,)))
     every = exact_spins.configurations(8)
     pack = spin_tables.table(space, spread=0.8)
     pack.logarithms[0] += 0.15 * every.sum(axis=1)
@@ -162,7 +162,7 @@ def test_magnetisation_is_exact_within_errors():
 
 def test_binder_cumulant_has_its_limits_and_its_error():
     """2/3 of parallel spins; 2 / (3 N) of independent ones; its error is the spread of 200 repetitions."""
-    space, pack = declarations.Spins(Lattice((6,))), spin_tables.table(declarations.Spins(Lattice((6,))))
+    space, pack = spaces.Spins(Lattice((6,))), spin_tables.table(spaces.Spins(Lattice((6,))))
     parallel = np.zeros(64)
     parallel[[0, -1]] = 1.0
     found = observed("magnetisation", space, pack, drawn(parallel))
@@ -181,13 +181,13 @@ def test_binder_cumulant_has_its_limits_and_its_error():
 
 def test_measuring_leaves_walkers_and_workspace_as_they_are():
     """To the bit, for every observable of spins; what the Jastrow's fields would be elsewhere is other bits."""
-    space = declarations.Spins(Lattice((6,)))
+    space = spaces.Spins(Lattice((6,)))
     state = TrialState((spin_jastrow.Settings(parameters="complex", strength=0.3),), space)
     pack = state.pack(state.initial(None))
     positions = drawn(np.ones(64), 1, 8)[0]
     work = operations.workspace(pack, 8)
     several = Observables(
-        tuple(made() for made in OBSERVABLES.values() if declarations.Spins in declarations.spaces(made())), space
+        tuple(made() for made in OBSERVABLES.values() if spaces.Spins in declarations.spaces(made())), space
     )
     assert len(several.settings) == 4
     _call(several.pack(np.ones(1)), pack, work, before := positions.copy(), True, np.zeros(several.size))
@@ -213,12 +213,12 @@ def _call(observable, state, work, positions, fresh, row):
 def test_what_cannot_be_measured_is_refused():
     """Particles, blocks that are none, a magnetisation that never changes, too many pairs; an odd batch gives no
     number."""
-    ring, kept = declarations.Spins(Lattice((8,))), declarations.Spins(Lattice((8,)), magnetisation=2)
+    ring, kept = spaces.Spins(Lattice((8,))), spaces.Spins(Lattice((8,)), magnetisation=2)
     for kind in ("magnetisation", "spin_correlation", "structure_factor", "renyi"):
-        assert declarations.spaces(OBSERVABLES[kind]()) == (declarations.Spins,)
+        assert declarations.spaces(OBSERVABLES[kind]()) == (spaces.Spins,)
         assert declarations.problems(OBSERVABLES[kind](), ring) == []
     for kind in ("spin_correlation", "structure_factor"):
-        large = declarations.Spins(Lattice((spins.MOST_SITES + 1,)))
+        large = spaces.Spins(Lattice((spins.MOST_SITES + 1,)))
         assert "at most 4096" in declarations.problems(OBSERVABLES[kind](), large)[0][1]
     assert "all configurations have 2" in declarations.problems(OBSERVABLES["magnetisation"](), kept)[0][1]
     for sites, reason in ((8, "no other side"), ((), "no other side"), ((1, 8), "names site 8"), ((1, 1), "twice")):

@@ -11,7 +11,7 @@ import spin_tables
 from scipy.stats import chi2
 from spin_walks import BATCHES, LANES, State, equilibrate, misfit, numbers, probabilities, walked
 
-from parvmc import declarations, operations
+from parvmc import declarations, operations, spaces
 from parvmc.dispatch import implements
 from parvmc.hamiltonians import heisenberg, ising, j1j2
 from parvmc.lattice import Lattice
@@ -79,7 +79,7 @@ def test_exchanges_keep_the_magnetisation(magnetisation):
 @pytest.mark.parametrize("kept", [None, 0, -3])
 def test_walkers_start_anywhere(kept):
     """Each configuration that the space allows is as likely as any other, in batches of their own."""
-    space = declarations.Spins(Lattice((7,) if kept else (6,)), kept)
+    space = spaces.Spins(Lattice((7,) if kept else (6,)), kept)
     positions = place(5, range(BATCHES), LANES, space, 0.0)
     assert np.array_equal(positions[3], place(5, [3], LANES, space, 0.0)[0])
     assert place(5, [], LANES, space, 0.0).shape == (0, space.units, LANES)
@@ -239,7 +239,7 @@ def test_the_harness_holds_for_independent_walkers():
 
 
 FREE, KEPT = SPACES["ring of any magnetisation"], SPACES["ring of zero magnetisation"]
-TRAP = declarations.Space(2, 2, (1.0, 1.0))
+TRAP = spaces.Space(2, 2, (1.0, 1.0))
 
 
 @pytest.mark.parametrize(

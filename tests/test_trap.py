@@ -10,6 +10,7 @@ import pytest
 
 from parvmc import declarations
 from parvmc.hamiltonians import trap
+from parvmc.values import Control
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -84,7 +85,7 @@ def test_control_variate_is_its_naive_twin(shape):
     state, parameters = lanes.machine(system)
     pack, positions = state.pack(parameters), lanes.walkers(state.space)
     plain = lanes.local_energy(system, pack, positions)
-    control = declarations.Control(beta=0.7, kinetic=-0.4, interaction=1.0)
+    control = Control(beta=0.7, kinetic=-0.4, interaction=1.0)
     table = lanes.local_energy(system, pack, positions, control)
     np.testing.assert_allclose(table[1], plain[1], rtol=1e-14)
     for lane in range(3):
@@ -105,7 +106,7 @@ def test_estimator_is_bounded_at_coalescence(dimensions):
     positions[dimensions:] = positions[:dimensions]
     positions[dimensions] += 10.0 ** -np.arange(1, 13)
     kinetic, interaction = declarations.poles(system, state.cusp(parameters))
-    control = declarations.Control(1.0, kinetic, interaction)
+    control = Control(1.0, kinetic, interaction)
     table = lanes.local_energy(system, state.pack(parameters), positions, control)
     assert table[1, -1] > 1e11
     assert np.abs(table[0]).max() < 100.0

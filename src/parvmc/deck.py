@@ -11,8 +11,6 @@ from annotated_types import Ge, Gt, Lt, doc
 
 from parvmc import hamiltonians, observables, optimizers, samplers, states
 from parvmc.declarations import (
-    Space,
-    Spins,
     confines,
     conflicts,
     filled,
@@ -26,6 +24,7 @@ from parvmc.declarations import (
 )
 from parvmc.dispatch import Kinds, discover, settings
 from parvmc.schema import DeckError, shown
+from parvmc.spaces import Space, Spins
 
 SYSTEMS, STATES, SAMPLERS, OPTIMIZERS = map(discover, (hamiltonians, states, samplers, optimizers))
 OBSERVABLES = discover(observables)

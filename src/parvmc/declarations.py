@@ -4,96 +4,10 @@ The first argument's type, a settings class, chooses the implementation. What pa
 operations.py. Everything is in the units hbar = m = e = 1.
 """
 
-import math
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from parvmc.dispatch import operation
-from parvmc.lattice import Lattice
-
-
-@dataclass(frozen=True)
-class Space:
-    """What a trial state, a sampler and the walkers must know of the system: its size and its length scales.
-
-    particles, dimensions: counts; omega: the trap's frequency along each axis (energy); pole: strength of 1/r in the
-    interaction at r = 0 (energy times length); core: distance below which the interaction is infinite (length).
-    """
-
-    particles: int
-    dimensions: int
-    omega: tuple[float, ...]
-    pole: float = 0.0
-    core: float = 0.0
-
-    @property
-    def units(self):
-        """Number of coordinates, particles * dimensions."""
-        return self.particles * self.dimensions
-
-    @property
-    def inverse_length(self):
-        """The root of the largest trap frequency (inverse length)."""
-        return math.sqrt(max(self.omega))
-
-
-@dataclass(frozen=True)
-class Spins:
-    """What a trial state, a sampler and the walkers must know of a lattice of spins, sigma_i = 1 or -1.
-
-    magnetisation: sum of all sigma_i in every configuration, None where it is not kept; exchanges: the pairs of sites
-    (i, k) whose unequal spins the Hamiltonian exchanges, empty where it flips single spins.
-    """
-
-    lattice: Lattice
-    magnetisation: int | None = None
-    exchanges: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def units(self):
-        """Number of sites."""
-        return self.lattice.sites
-
-    particles = units  # a sweep proposes as many moves
-    dimensions = 1  # numbers of a site
-    inverse_length = 1.0
-    pole = core = 0.0
-
-    @property
-    def moves(self):
-        """int64[sites + exchanges, 2]: the sites that a move flips; first all single flips, whose second site is -1."""
-        flips = [(site, -1) for site in range(self.units)]
-        return np.array([*flips, *self.exchanges], np.int64)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One dataset of an observable, with its standard errors (None where there are none) and its axes.
-
-    axes: {name: (values, unit, description)}, one for each dimension of `values`, in order.
-    """
-
-    values: np.ndarray
-    errors: np.ndarray | None
-    unit: str
-    description: str
-    axes: dict = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Control:
-    """The zero-mean control variate C = sum_i (lap_i f + 2 grad_i f . grad_i ln psi), f = sum_{i<j} u(r_ij).
-
-    u'(r) = 1 / (1 + beta r)^2 (beta: inverse length). The kinetic part and the interaction are measured less
-    kappa C / (2 (D - 1)), their own kappa each, which takes off their poles and leaves their means.
-
-    kinetic: one kappa for all pairs, or float64[particles, particles] where f is sum_{i<j} kappa_ij u(r_ij).
-    """
-
-    beta: float = 1.0
-    kinetic: float | np.ndarray = 0.0
-    interaction: float = 0.0
+from parvmc.spaces import Space
 
 
 @operation
@@ -295,19 +209,6 @@ def target_acceptance(sampler, space):
 def listed(sampler, space):
     """Return float64[configurations, units], all that there are, where the sampler lists them, else None: it walks."""
     return None
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What a method may be chosen by: all but the number of ranks and time.
-
-    parameters: trained ones, a complex one counts once; samples: of an iteration, over all ranks; is_complex: whether
-    parameters are.
-    """
-
-    parameters: int
-    samples: int
-    is_complex: bool = False
 
 
 # An optimiser steps in real coordinates. It either takes its step from the moments, on rank 0 (`step`), or all ranks

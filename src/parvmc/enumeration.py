@@ -45,7 +45,8 @@ def observe(simulation, steps, block, found):
     accepted: none is ever rejected.
     """
     world, lanes = simulation.world, simulation.lanes
-    singles = simulation.positions.transpose(0, 2, 1).reshape(-1, simulation.space.units, 1)
+    # contiguous also where a rank has one batch: a view would have other kernels compiled, with other bits
+    singles = np.ascontiguousarray(simulation.positions.transpose(0, 2, 1)).reshape(-1, simulation.space.units, 1)
     rows = np.empty((len(singles), 1, block.shape[2]))
     numbers = np.zeros((len(singles), 1, found.shape[2]))
     walk.observe(

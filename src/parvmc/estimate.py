@@ -2,17 +2,27 @@
 
 import math
 
-from parvmc import declarations, walk
+from parvmc import declarations, optimization, walk
 from parvmc.observables.several import Observables
+from parvmc.optimizers.reconfiguration import DENSE_ARRAYS, SAMPLE_ARRAYS
 from parvmc.series import MOST_ROWS
 from parvmc.simulation import OBSERVED_PER_CALL, OBSERVED_ROWS, STEPS_PER_CALL
+from parvmc.spaces import Spins
 from parvmc.starting import starting_parameters
 from parvmc.states.pairs import PACKS
 from parvmc.states.product import TrialState
 
 # Nanoseconds of one core with 256-bit vectors, fitted to the benchmark's figures: good to a factor of two.
 PER_MOVE, PER_HIDDEN_UNIT, PER_PAIR = 6.0, 1.8, 4.0  # PER_PAIR: of an interaction, or of a factor over pairs
-PER_FLIP, PER_AMPLITUDE, COMPLEX = 0.6, 0.2, 2.5  # of a hidden unit of spins: to propose, in a local energy; factor
+# The same of spins, each for real and for complex parameters. A move is proposed, a connected configuration enters the
+# local energy, and a derivative is that of a site and a hidden unit, or of a pair of sites.
+PER_FLIP, PER_FLIP_AND_UNIT = (9.0, 7.5), (0.26, 0.60)
+PER_AMPLITUDE, PER_AMPLITUDE_AND_UNIT = (4.5, 4.5), (0.13, 0.38)
+PER_DERIVATIVE = (0.13, 0.24)
+PER_FIELD = (0.2, 0.4)  # of a Jastrow factor, in a move: the field of each site
+PER_PRODUCT, PER_ELEMENT = 0.1, 0.3  # a multiplication and an addition in a product of matrices, of matrix and vector
+PER_TERM = 5.0  # a number in an exact sum over blocks
+ITERATIONS = 200  # of conjugate gradients in a step: some take tens, some hundreds
 
 
 def estimate(deck, ranks):
@@ -20,42 +30,39 @@ def estimate(deck, ranks):
     space, sampler, optimizer = declarations.space(deck.system), deck.sampler, deck.optimizer
     state = TrialState(deck.state, space)
     parameters = starting_parameters(deck)
-    trained = state.coordinates(parameters).size
+    coordinates = state.coordinates(parameters).size
+    trained = coordinates // 2 if state.is_holomorphic else coordinates
     total = sum(values.size for own in parameters for values in own.values())
 
     batches = sampler.walkers // sampler.lanes
     local = -(-batches // ranks) * sampler.lanes
-    columns = len(walk.MOMENTS) + len(declarations.components(deck.system))
+    columns = len(walk.MOMENTS) + len(declarations.components(deck.system)) + state.is_holomorphic
     steps = -(-(deck.production.samples or deck.production.max_samples) // sampler.walkers)
     rows = min(steps, MOST_ROWS)
     walkers = local * 8 * 3 * (space.units + 4)
-    samples = local * 8 * (1 + trained) * (optimizer.samples // sampler.walkers)
     series = local // sampler.lanes * rows * columns * 8
     gathered = 2 * batches * rows * columns * 8
-    matrices = 8 * 8 * trained**2
     numbers = Observables(deck.production.observables, space).size
     per_call = min(max(OBSERVED_PER_CALL, numbers), STEPS_PER_CALL * numbers)
     observed = local // sampler.lanes * (3 * OBSERVED_ROWS // 2 * numbers + 2 * per_call) * 8
     gathered_observed = 2 * batches * min(steps, OBSERVED_ROWS) * numbers * 8
+    samples, matrices, of_root = _memory_of_steps(deck, state, coordinates, local, ranks)
+    moves, nanoseconds = _time(deck, state, parameters, coordinates, steps)
 
-    sweeps = optimizer.iterations * optimizer.samples * sampler.thinning + steps * sampler.walkers * sampler.thinning
-    sweeps += sampler.walkers * (sampler.equilibration + deck.production.equilibration)
-    sweeps += deck.pretrain.iterations * (deck.pretrain.samples or sampler.walkers) * deck.pretrain.sweeps
-    measured = optimizer.iterations * optimizer.samples + steps * sampler.walkers
-    packs = [declarations.state_pack(factor, space, own) for factor, own in zip(deck.state, parameters, strict=True)]
-    over_pairs = 1 + sum(type(pack) in PACKS for pack in packs)
-    cost = _of_spins(deck, space) if isinstance(space, declarations.Spins) else _of_particles(deck, space, over_pairs)
-    nanoseconds = sweeps * cost[0] + measured * cost[1] + optimizer.iterations * optimizer.samples * trained**2 / 8
-
+    kind = "complex ones, " if state.is_holomorphic else ""
     lines = [
-        f"parameters: {total}, of which {trained} are trained",
+        f"parameters: {total}, {kind}of which {trained} are trained",
         f"memory per rank: {_size(walkers + samples + series + matrices + observed)} besides the program's own, "
-        f"rank 0 {_size(gathered + gathered_observed)} more",
+        f"rank 0 {_size(gathered + gathered_observed + of_root)} more",
         f"walkers: {sampler.walkers} in {batches} batches, {local} on a rank at the most of {ranks}; "
         f"up to {batches} ranks can share them",
-        f"moves: {sweeps * space.particles:.2g}; about {nanoseconds / 1e9 / 60:.1g} core-minutes "
+        f"moves: {moves:.2g}; about {nanoseconds / 1e9 / 60:.2g} core-minutes "
         "besides start-up and compiling (to a factor of two)",
     ]
+    if optimizer.iterations:
+        text = f"{optimization.plan(deck, state, coordinates)}: of the memory {_size(samples)} for samples"
+        text += f", {_size(matrices)} for matrices" if matrices else ""
+        lines.insert(2, text + (f", {_size(of_root)} for those of rank 0" if of_root else ""))
     if numbers:
         text = (
             f"observables: {numbers} numbers at every step, in {min(steps, OBSERVED_ROWS)} rows for each batch: of the"
@@ -64,12 +71,82 @@ def estimate(deck, ranks):
     return "\n".join(f"# {line}" for line in lines)
 
 
+# --- the optimiser
+
+
+def _memory_of_steps(deck, state, coordinates, local, ranks):
+    """Return the bytes of a rank's samples, of a rank's matrices, and of those that rank 0 alone has."""
+    optimizer = optimization.method(deck, state, coordinates)
+    energies = 2 if state.is_holomorphic else 1
+    number, trained = 8 * energies, coordinates // energies
+    kept = optimization.keeps(deck, state, coordinates)
+    samples = local * 8 * (energies + (coordinates if kept else state.space.units))
+    samples *= optimizer.samples // deck.sampler.walkers
+    if not declarations.needs_samples(optimizer):
+        covariance = declarations.needs_covariance(optimizer)
+        return samples, DENSE_ARRAYS * number * trained**2 if covariance else 0, 0
+    if not kept:  # blocks that are computed again, and for minsr those of other ranks
+        block = 8 * coordinates * deck.sampler.lanes
+        most = int(1e9 * optimizer.memory / ranks)
+        samples += block + (min(most, 8 * coordinates * optimizer.samples) if optimizer.method != "cg" else 0)
+    return samples, 0, 0 if optimizer.method == "cg" else SAMPLE_ARRAYS * number * optimizer.samples**2
+
+
+def _time_of_step(deck, state, coordinates, derivative):
+    """Return the nanoseconds, over all ranks, of what an iteration does with its samples.
+
+    derivative: nanoseconds of the log-derivatives of one sample.
+    """
+    optimizer = optimization.method(deck, state, coordinates)
+    samples, parts = optimizer.samples, 2 if state.is_holomorphic else 1
+    trained, again = coordinates // parts, 0 if optimization.keeps(deck, state, coordinates) else derivative
+    passes, products, elements, terms = 2, 0, 2 * samples * coordinates, samples * coordinates
+    if declarations.needs_covariance(optimizer):
+        products += samples * coordinates**2 + parts**2 * trained**3 / 3
+        terms += samples * trained**2
+    elif declarations.needs_samples(optimizer) and optimizer.method == "cg":
+        passes += ITERATIONS
+        elements += ITERATIONS * 2 * parts * samples * coordinates
+        terms += ITERATIONS * samples * coordinates
+    elif declarations.needs_samples(optimizer):
+        passes += 3
+        products += parts * coordinates * samples**2 / 2 + parts**2 * samples**3 / 3
+        terms += samples * coordinates
+    nanoseconds = products * PER_PRODUCT + elements * PER_ELEMENT + terms * PER_TERM / deck.sampler.lanes
+    return nanoseconds + passes * samples * again
+
+
+# --- walking and measuring
+
+
+def _time(deck, state, parameters, coordinates, steps):
+    """Return the number of moves, and the nanoseconds that the run takes, over all ranks; steps: of production."""
+    sampler, optimizer, space = deck.sampler, deck.optimizer, state.space
+    sampled = optimizer.iterations * optimizer.samples
+    sweeps = (sampled + steps * sampler.walkers) * sampler.thinning
+    sweeps += sampler.walkers * (sampler.equilibration + deck.production.equilibration)
+    sweeps += deck.pretrain.iterations * (deck.pretrain.samples or sampler.walkers) * deck.pretrain.sweeps
+    measured = sampled + steps * sampler.walkers
+    if declarations.listed(sampler, space) is not None:  # nothing moves, and one measurement serves many steps
+        sweeps, measured = 0, sampled + -(-steps // STEPS_PER_CALL) * sampler.walkers
+    if isinstance(space, Spins):
+        sweep, measurement, derivative = _of_spins(deck, space)
+    else:
+        sweep, measurement = _of_particles(deck, space, parameters)
+        derivative = 0.0  # part of the measurement
+    nanoseconds = sweeps * sweep + measured * measurement + sampled * derivative
+    nanoseconds += optimizer.iterations * _time_of_step(deck, state, coordinates, derivative)
+    return sweeps * space.particles, nanoseconds
+
+
 def _hidden(deck):
     return sum(factor.hidden for factor in deck.state if hasattr(factor, "hidden"))
 
 
-def _of_particles(deck, space, over_pairs):
-    """Return the nanoseconds of a sweep and of a measurement of one walker; over_pairs: factors over pairs, plus 1."""
+def _of_particles(deck, space, parameters):
+    """Return the nanoseconds of a sweep and of a measurement of one walker."""
+    packs = [declarations.state_pack(factor, space, own) for factor, own in zip(deck.state, parameters, strict=True)]
+    over_pairs = 1 + sum(type(pack) in PACKS for pack in packs)
     hidden, pairs = _hidden(deck), space.particles * (space.particles - 1) / 2
     moves = space.particles * (PER_MOVE + PER_HIDDEN_UNIT * hidden)
     moves *= 2.0 if deck.sampler.kind == "langevin" else 1.0  # the drift at both ends of a move
@@ -77,10 +154,13 @@ def _of_particles(deck, space, over_pairs):
 
 
 def _of_spins(deck, space):
-    """Return the nanoseconds of a sweep and of a measurement of one walker."""
-    hidden = _hidden(deck) * (COMPLEX if any(map(declarations.is_holomorphic, deck.state)) else 1.0)
-    connected = len(space.exchanges) or space.units
-    return space.units * (PER_MOVE + PER_FLIP * hidden), (connected + space.units) * PER_AMPLITUDE * hidden
+    """Return the nanoseconds of a sweep, of a local energy and of the log-derivatives of one walker."""
+    kind, hidden, sites = int(any(map(declarations.is_holomorphic, deck.state))), _hidden(deck), space.units
+    jastrows = sum(not hasattr(factor, "hidden") for factor in deck.state)
+    connected = len(space.exchanges) or sites
+    move = PER_FLIP[kind] + PER_FLIP_AND_UNIT[kind] * hidden + PER_FIELD[kind] * sites * jastrows
+    energy = connected * (PER_AMPLITUDE[kind] * (1 + jastrows) + PER_AMPLITUDE_AND_UNIT[kind] * hidden)
+    return sites * move, energy, PER_DERIVATIVE[kind] * sites * (hidden + jastrows * sites / 2)
 
 
 def _size(count):

@@ -15,6 +15,7 @@ from parvmc.moments import moments
 from parvmc.sample_matrix import SampleMatrix
 from parvmc.samples import Samples, keeps_derivatives
 from parvmc.simulation import NotFinite
+from parvmc.values import Sizes
 
 MOST_REFUSALS = 4
 QUARTER = 0.25
@@ -29,9 +30,7 @@ def method(deck, state, count):
     count: trained coordinates of the `TrialState`.
     """
     parameters = count // 2 if state.is_holomorphic else count
-    return declarations.chosen(
-        deck.optimizer, declarations.Sizes(parameters, deck.optimizer.samples, state.is_holomorphic)
-    )
+    return declarations.chosen(deck.optimizer, Sizes(parameters, deck.optimizer.samples, state.is_holomorphic))
 
 
 def keeps(deck, state, count):
@@ -165,7 +164,7 @@ def _norm(change, covariance):
     if covariance is None:
         return float(np.linalg.norm(change))
     change = change.view(covariance.dtype)
-    return math.sqrt((change.conj() @ covariance @ change).real)
+    return math.sqrt(max((change.conj() @ covariance @ change).real, 0.0))  # rounding, where psi is flat
 
 
 def _panel(simulation, samples):

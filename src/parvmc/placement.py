@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from parvmc.declarations import Spins
 from parvmc.randoms import Purpose, generator
+from parvmc.spaces import Spins
 
 WIDER = 1.05  # by which the cloud grows from try to try, so that any number of spheres finds room
 

@@ -10,7 +10,9 @@ from parvmc.observables.several import Observables
 from parvmc.placement import place
 from parvmc.randoms import Purpose, streams
 from parvmc.series import Series
+from parvmc.spaces import Spins
 from parvmc.states.product import TrialState
+from parvmc.values import Control
 
 HISTORY = ("energy", "energy_error", "variance", "acceptance", "gradient_norm", "step_norm", "shrunk", "seconds")
 """What is recorded of every optimisation iteration."""
@@ -62,9 +64,7 @@ class Simulation:
         self.pretraining_memory, self.pretraining_history = {}, {}
         self.reference = np.empty((0, self.space.units))
 
-        self.positions = enumeration.configurations(deck.sampler, self.space, self.share, self.lanes)
-        if self.positions is None:
-            self.positions = place(deck.seed, self.share, self.lanes, self.space, self.state.core)
+        self.positions = self._placed()
         self.randoms = self._streams(Purpose.OPTIMIZATION)
         self.step_length = declarations.first_step(deck.sampler, self.space)
         self.optimized_positions, self.optimized_randoms = self.positions, self.randoms
@@ -85,6 +85,11 @@ class Simulation:
         self.observed = Series(len(self.share), self.observables.size, OBSERVED_ROWS)
         self.extent = np.ones(self.space.dimensions)
         self.walker_sums = np.zeros((len(self.share), self.lanes))
+
+    def _placed(self):
+        """Return walkers as they are at the start of a run: all configurations where the sampler lists them."""
+        every = enumeration.configurations(self.deck.sampler, self.space, self.share, self.lanes)
+        return place(self.deck.seed, self.share, self.lanes, self.space, self.state.core) if every is None else every
 
     def _streams(self, purpose):
         return streams(self.deck.seed, purpose, self.share, self.lanes)
@@ -110,11 +115,9 @@ class Simulation:
 
     def hamiltonian_pack(self, beta=None):
         """Return the Hamiltonian's pack; beta: of the control variate, None leaves the components as they are."""
-        control = declarations.Control()
+        control = Control()
         if beta is not None and self.deck.production.control_variate != "off":
-            control = declarations.Control(
-                beta, *declarations.poles(self.deck.system, self.state.cusp(self.current_parameters))
-            )
+            control = Control(beta, *declarations.poles(self.deck.system, self.state.cusp(self.current_parameters)))
         return declarations.hamiltonian_pack(self.deck.system, control)
 
     # --- sizes
@@ -159,13 +162,18 @@ class Simulation:
         self.window = self.window[-max(1, self.iteration - first) :]
 
     def freeze(self):
-        """Fix the parameters for production at their average, and give the walkers streams of their own for it."""
+        """Fix the parameters for production at their average, and give the walkers streams of their own for it.
+
+        Spins begin anew, anywhere: psi can have learned to be large where no walker was when it learned, and walkers
+        that go on from there would never tell. R-hat does, where walkers from everywhere do not come together.
+        """
         if len(self.window):
             last = self.trusted["vector"] if self.distrusts_last else self.window[-1]
             self.vector = np.concatenate([self.window[:-1], last[np.newaxis]]).mean(axis=0)
         self.optimized_positions, self.optimized_randoms = self.positions, self.randoms
         self.optimized_step = self.step_length
-        self.positions, self.randoms = self.positions.copy(), self._streams(Purpose.PRODUCTION)
+        self.positions = self._placed() if isinstance(self.space, Spins) else self.positions.copy()
+        self.randoms = self._streams(Purpose.PRODUCTION)
         self.frozen = True
 
     def thaw(self):

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from parvmc import declarations, enumeration, optimization, statistics, walk
+from parvmc import declarations, enumeration, optimization, spaces, statistics, walk
 from parvmc.observables.several import Nothing
 from parvmc.simulation import NotFinite
 
@@ -76,7 +76,7 @@ def settle(simulation):
     sweeps = simulation.deck.production.equilibration
     while simulation.settled < sweeps:
         simulation.settled += _walk(simulation, simulation.settled, sweeps)
-        if simulation.settled == sweeps and isinstance(simulation.space, declarations.Space):
+        if simulation.settled == sweeps and isinstance(simulation.space, spaces.Space):
             simulation.beta = _best_beta(simulation)
         yield {"phase": "settling", "sweep": simulation.settled, "of": sweeps}
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from parvmc import declarations, results
+from parvmc import declarations, results, spaces
 from parvmc.config import configurations
 from parvmc.randoms import Purpose, generator
 from parvmc.schema import DeckError
@@ -34,7 +34,7 @@ def _take_over(key, factor, before, space, own):
             saved, system, decks = file.parameters, file.deck["system"], file.deck["state"]
     except (results.NotAResult, OSError, KeyError) as error:
         raise DeckError([(f"{key}.initial", str(error))]) from None
-    if isinstance(space, declarations.Spins):
+    if isinstance(space, spaces.Spins):
         theirs, ours = (f"a lattice {shape}" for shape in (system.get("lattice"), list(space.lattice.shape)))
     else:
         sizes = (system.get("particles"), system.get("dimensions")), (space.particles, space.dimensions)

@@ -24,6 +24,7 @@ import scalar_loop
 
 from parvmc import declarations, parallel, provenance, randoms, walk
 from parvmc.samplers import metropolis
+from parvmc.values import Control
 
 SYSTEMS = ((2, 2, 2), (2, 2, 8), (2, 2, 32), (10, 3, 10), (50, 3, 20))  # particles, dimensions, hidden units
 STEPS = {2: 1.3, 3: 0.95}  # by dimensions, half of the moves are accepted
@@ -42,7 +43,7 @@ class Contest:
         state, parameters = lanes.machine(self.system, spread=spread, hidden=hidden)
         self.state, step = state.pack(parameters), STEPS[dimensions]
         self.sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, step)
-        self.hamiltonian = declarations.hamiltonian_pack(self.system, declarations.Control())
+        self.hamiltonian = declarations.hamiltonian_pack(self.system, Control())
         own = parameters[0]
         inverse, weight = own["sigma"] ** -2, own["w"] / own["sigma"][:, np.newaxis] ** 2
         self.scalar = scalar_loop.Machine(

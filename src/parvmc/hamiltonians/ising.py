@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import doc
 
-from parvmc.declarations import Spins, components, energy_unit, hamiltonian_pack, problems, reference_energy, space
+from parvmc.declarations import components, energy_unit, hamiltonian_pack, problems, reference_energy, space
 from parvmc.dispatch import implements, settings
 from parvmc.hamiltonians.spins import UNIT, OnLattice, SpinHamiltonian, lattice_problems
+from parvmc.spaces import Spins
 from parvmc.spin_references import ising_energy
 
 

@@ -12,10 +12,10 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, doc
 
-from parvmc.declarations import Spins
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.lattice import Lattice
 from parvmc.operations import amplitude_ratio, begin_amplitudes, is_complex, local_energy
+from parvmc.spaces import Spins
 
 MOST_SITES = 10_000
 UNIT = "J, the unit of the couplings (Pauli matrices)"

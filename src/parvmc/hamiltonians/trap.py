@@ -7,7 +7,6 @@ import numpy as np
 from annotated_types import Ge, Gt, Le, doc
 
 from parvmc.declarations import (
-    Space,
     components,
     conflicts,
     core,
@@ -30,6 +29,7 @@ from parvmc.operations import (
     pair_energy,
 )
 from parvmc.references import exact_energy
+from parvmc.spaces import Space
 
 INTERACTIONS = discover(interactions)
 

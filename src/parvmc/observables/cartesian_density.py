@@ -6,10 +6,11 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, doc
 
-from parvmc.declarations import Quantity, filled, observable_pack, observed, problems
+from parvmc.declarations import filled, observable_pack, observed, problems
 from parvmc.dispatch import implements, settings
 from parvmc.observables.common import AXES, LENGTH, MOST_CELLS, add_axis, count, errors, grid, grid_problems, per_volume
 from parvmc.operations import measure
+from parvmc.values import Quantity
 
 BINS = {1: 100, 2: 64, 3: 20}
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from parvmc import statistics
-from parvmc.declarations import Quantity
 from parvmc.dispatch import row_function
+from parvmc.values import Quantity
 
 SYSTEM = "(hbar = m = e = 1)"
 LENGTH = f"bohr {SYSTEM}"

@@ -6,11 +6,12 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, Gt, Lt, doc
 
-from parvmc.declarations import Quantity, filled, observable_pack, observed, problems
+from parvmc.declarations import filled, observable_pack, observed, problems
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.observables.common import AXES, LENGTH, add_axis, errors, grid, grid_problems, per_volume
 from parvmc.operations import measure, ratio
 from parvmc.randoms import uniform
+from parvmc.values import Quantity
 
 BINS = {1: 24, 2: 8, 3: 6}
 MOST_CELLS = 256

@@ -4,10 +4,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from parvmc.declarations import Quantity, Spins, observable_pack, observed, problems, spaces
+from parvmc.declarations import observable_pack, observed, problems, spaces
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.observables.spins import errors
 from parvmc.operations import measure
+from parvmc.spaces import Spins
+from parvmc.values import Quantity
 
 
 @settings

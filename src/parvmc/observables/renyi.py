@@ -7,10 +7,12 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, doc
 
-from parvmc.declarations import Quantity, Spins, filled, observable_pack, observed, problems, replicas, spaces
+from parvmc.declarations import filled, observable_pack, observed, problems, replicas, spaces
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.observables.spins import errors
 from parvmc.operations import is_complex, log_amplitude, measure, phase, rebuild, workspace
+from parvmc.spaces import Spins
+from parvmc.values import Quantity
 from parvmc.vecmath import exp, sine_and_cosine
 
 TURN = 0.15915494309189535  # 1 / (2 pi)

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parvmc.declarations import Space, observable_pack, observed
+from parvmc.declarations import observable_pack, observed
 from parvmc.dispatch import implements
 from parvmc.operations import measure
+from parvmc.spaces import Space
 
 
 class Nothing(NamedTuple):

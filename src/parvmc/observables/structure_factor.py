@@ -5,9 +5,11 @@ from typing import Literal
 
 import numpy as np
 
-from parvmc.declarations import Quantity, Spins, observable_pack, observed, problems, spaces
+from parvmc.declarations import observable_pack, observed, problems, spaces
 from parvmc.dispatch import implements, settings
 from parvmc.observables.spins import Displacements, correlations, errors, size_problems
+from parvmc.spaces import Spins
+from parvmc.values import Quantity
 
 
 @settings

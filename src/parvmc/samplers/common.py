@@ -4,8 +4,9 @@ from typing import Annotated
 
 from annotated_types import Ge, doc
 
-from parvmc.declarations import Spins, hidden_copies, is_holomorphic, spaces
+from parvmc.declarations import hidden_copies, is_holomorphic, spaces
 from parvmc.dispatch import row_function, settings
+from parvmc.spaces import Spins
 
 
 @settings

@@ -8,10 +8,11 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, doc
 
-from parvmc.declarations import Spins, filled, listed, problems, sampler_pack, spaces
+from parvmc.declarations import filled, listed, problems, sampler_pack, spaces
 from parvmc.dispatch import implements, settings
 from parvmc.operations import sweep
 from parvmc.samplers.common import Walkers
+from parvmc.spaces import Spins
 
 MOST_SITES = 16
 

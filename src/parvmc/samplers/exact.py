@@ -6,20 +6,12 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, doc
 
-from parvmc.declarations import (
-    Space,
-    Spins,
-    conflicts,
-    hidden_copies,
-    mixture,
-    problems,
-    sampler_pack,
-    spaces,
-)
+from parvmc.declarations import conflicts, hidden_copies, mixture, problems, sampler_pack, spaces
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.operations import draw_visible, hidden_layer, sweep
 from parvmc.randoms import uniform
 from parvmc.samplers.common import Walkers, block_conflicts, block_problems
+from parvmc.spaces import Space, Spins
 
 MOST_HIDDEN = {1: 16, 2: 10}  # by copies in |psi|^2: tables of 2^16 and 3^10 weights, made anew for every iteration
 

@@ -4,10 +4,11 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, doc
 
-from parvmc.declarations import Space, Spins, conflicts, problems, sampler_pack, spaces
+from parvmc.declarations import conflicts, problems, sampler_pack, spaces
 from parvmc.dispatch import implements, settings
 from parvmc.operations import draw_hidden, draw_visible, sweep
 from parvmc.samplers.common import Walkers, block_conflicts, block_problems
+from parvmc.spaces import Space, Spins
 
 
 @settings

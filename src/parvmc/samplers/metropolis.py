@@ -4,12 +4,13 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Gt, Lt, doc
 
-from parvmc.declarations import Space, Spins, first_step, problems, sampler_pack, spaces, target_acceptance
+from parvmc.declarations import first_step, problems, sampler_pack, spaces, target_acceptance
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.operations import accept, ratio, sweep
 from parvmc.randoms import uniform
 from parvmc.samplers.common import Walkers, count, decide, move
 from parvmc.samplers.spin_moves import spin_moves
+from parvmc.spaces import Space, Spins
 
 
 @settings

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parvmc.declarations import Space, coordinates, core, cusp, initial_parameters, is_holomorphic, moved, state_pack
+from parvmc.declarations import coordinates, core, cusp, initial_parameters, is_holomorphic, moved, state_pack
 from parvmc.dispatch import implements
 from parvmc.operations import (
     accept,
@@ -30,6 +30,7 @@ from parvmc.operations import (
     trial_drift,
     workspace,
 )
+from parvmc.spaces import Space
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import numpy as np
 from annotated_types import doc
 
 from parvmc.declarations import (
-    Spins,
     coordinates,
     initial_parameters,
     is_holomorphic,
@@ -18,6 +17,7 @@ from parvmc.declarations import (
     state_pack,
 )
 from parvmc.dispatch import implements, settings
+from parvmc.spaces import Spins
 from parvmc.states.spin_pairs_lanes import ComplexSpinPairs, SpinPairs
 
 MOST_SITES = 4096  # the table of couplings has their square

@@ -20,7 +20,6 @@ import numpy as np
 from annotated_types import Ge, Gt, doc
 
 from parvmc.declarations import (
-    Spins,
     coordinates,
     filled,
     hidden_copies,
@@ -35,6 +34,7 @@ from parvmc.declarations import (
     state_pack,
 )
 from parvmc.dispatch import implements, settings
+from parvmc.spaces import Spins
 from parvmc.states import spin_rbm_blocks, spin_rbm_derivatives, spin_rbm_mirror  # noqa: F401  registers their kernels
 from parvmc.states.spin_rbm_lanes import ComplexSpinRbm, SpinRbm
 from parvmc.states.spin_rbm_rows import BLOCK

@@ -1,0 +1,47 @@
+"""Plain values that the operations of declarations.py take and return."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Control:
+    """The zero-mean control variate C = sum_i (lap_i f + 2 grad_i f . grad_i ln psi), f = sum_{i<j} u(r_ij).
+
+    u'(r) = 1 / (1 + beta r)^2 (beta: inverse length). The kinetic part and the interaction are measured less
+    kappa C / (2 (D - 1)), their own kappa each, which takes off their poles and leaves their means.
+
+    kinetic: one kappa for all pairs, or float64[particles, particles] where f is sum_{i<j} kappa_ij u(r_ij).
+    """
+
+    beta: float = 1.0
+    kinetic: float | np.ndarray = 0.0
+    interaction: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a method may be chosen by: all but the number of ranks and time.
+
+    parameters: trained ones, a complex one counts once; samples: of an iteration, over all ranks; is_complex: whether
+    parameters are.
+    """
+
+    parameters: int
+    samples: int
+    is_complex: bool = False
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One dataset of an observable, with its standard errors (None where there are none) and its axes.
+
+    axes: {name: (values, unit, description)}, one for each dimension of `values`, in order.
+    """
+
+    values: np.ndarray
+    errors: np.ndarray | None
+    unit: str
+    description: str
+    axes: dict = field(default_factory=dict)
