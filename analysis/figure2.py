@@ -6,6 +6,7 @@ were published with the paper, as re-sampled. Needs neither MPI nor a compiler; 
 """
 
 import argparse
+import itertools
 import math
 import sys
 from pathlib import Path
@@ -88,6 +89,8 @@ def point_of(result):
     if result.reference is None:
         raise ValueError("has no reference energy")
     reference, _ = result.reference
+    if not (reference and math.isfinite(result.scalar("energy")) and math.isfinite(result.scalar("energy_error"))):
+        raise ValueError("has an energy that is not finite, or a reference of zero")
     value = (result.scalar("energy") - reference) / abs(reference)
     error = result.scalar("energy_error") / abs(reference)
     alpha = density_of(result.deck)
@@ -166,7 +169,7 @@ def draw(found, output):
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         shown, handles = [], []
-        for style, system in zip(STYLES, [key for key in found if key.panel == name], strict=False):
+        for style, system in zip(itertools.cycle(STYLES), [key for key in found if key.panel == name], strict=False):
             paper, label = PUBLISHED.get(system, ()), system.curve or "this program"
             if paper:
                 _draw_points(axes, paper, style, f"{label}, paper", published=True)

@@ -106,7 +106,10 @@ def test_what_is_not_finite_still_stops_a_run_that_retries_nothing(monkeypatch):
 
 
 def test_a_jump_is_told_from_an_outlier():
-    """All energies up by a spread, or a tenth of them far off: harm. One outlier, however large, and a drop: none."""
+    """Harm: all energies up by a spread, a tenth of them far off, one beyond all bounds, all stuck at a bad one.
+
+    None: one outlier of a million spreads, as states without a cusp have them, and a drop.
+    """
     deck = config.resolved(config.loads(DECK))
     simulation = Simulation(deck, World(), starting_parameters(deck))
     samples = optimization.empty_samples(simulation, 1)
@@ -116,7 +119,10 @@ def test_a_jump_is_told_from_an_outlier():
     outlier, drop, jump, explosion = plain.copy(), plain - 2.0, plain + 0.8, plain.copy()
     outlier[17] = 1e6
     explosion[::7] -= 10.0
-    for energies, harm in ((plain, False), (outlier, False), (drop, False), (jump, True), (explosion, True)):
+    boundless, stuck = plain.copy(), np.full(512, 8.0)
+    boundless[17] = 1e13
+    harmful = (jump, explosion, boundless, stuck)
+    for energies, harm in (*((some, False) for some in (plain, outlier, drop)), *((some, True) for some in harmful)):
         samples.begin()
         samples.values[:] = 0.0
         samples.values[:, 0, 0] = energies.reshape(8, 64)

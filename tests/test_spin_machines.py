@@ -94,6 +94,21 @@ def test_local_energies_are_those_of_the_matrix(case, name):
         assert np.abs(found[4]).max() > 1e-3
 
 
+@pytest.mark.parametrize("parameters", ["real", "complex"])
+def test_exchanges_of_equal_spins_poison_no_local_energy(parameters):
+    """Eight units whose theta is 40 at the most, but past 88 where the tables take equal spins for unequal ones."""
+    system = heisenberg.Settings(lattice=(6,))
+    state = TrialState((spin_rbm.Settings(hidden=8, parameters=parameters),), declarations.space(system))
+    own = state.initial(np.random.default_rng(1))
+    own[0]["b"][:] = 0.0
+    own[0]["w"][:] = 10.0 * np.array([0.5, -0.5, 1.0, -1.0, 0.5, -0.5])[:, np.newaxis]
+    spins = exact_spins.configurations(6)
+    inside = spins.sum(axis=1) == 0
+    assert np.abs(spins[inside] @ own[0]["w"]).max() <= 40.0
+    found = spin_tables.local_energy(system, state.pack(own), state.is_holomorphic)
+    assert np.isfinite(found[1][inside]).all()
+
+
 WALKS = {
     "ising ring": ising.Settings(lattice=(6,)),
     "ising square": ising.Settings(lattice=(2, 3), periodic=False),

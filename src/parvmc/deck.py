@@ -160,7 +160,9 @@ def _component_problems(deck):
     found = _strangers(parts, region)
     if found:
         return found
-    parts = {"system": deck.system, "optimizer": deck.optimizer} | parts
+    if found := [(f"system.{key}" if key else "system", text) for key, text in problems(deck.system, region)]:
+        return found  # what follows counts on a space that there can be
+    parts = {"optimizer": deck.optimizer} | parts
     found = [
         (f"{path}.{key}" if key else path, text) for path, part in parts.items() for key, text in problems(part, region)
     ]

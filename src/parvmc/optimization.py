@@ -21,7 +21,8 @@ MOST_REFUSALS = 4
 QUARTER = 0.25
 RISE, ERRORS = 0.5, 6.0  # a jump of the energy: by half a spread of the local energy, and by so many standard errors
 FAR, MANY = 10.0, 0.1  # an explosion of the variance: a tenth of the local energies are ten spreads off
-NEARLY_EXACT = 1e-3  # relative spread of the local energy below which no step can have done harm
+EXPLODED = 1e12  # times the variance before: an outlier of that size, if it were trusted, would let all pass after it
+NEARLY_EXACT = 1e-3  # of the energy: a rise, or a spread of the local energies, that is too little to be harm
 
 
 def method(deck, state, count):
@@ -188,10 +189,12 @@ def has_harmed(simulation, samples, sums, finite):
     if not finite:
         return True
     energy, error, variance, _ = simulation.trusted["measured"]
+    little = NEARLY_EXACT * abs(energy)
+    rise = RISE * math.sqrt(variance) + ERRORS * math.hypot(error, sums.energy_error)
+    if sums.energy - energy > max(rise, little) or sums.variance > EXPLODED * max(variance, little**2):
+        return True
     if sums.variance <= (NEARLY_EXACT * sums.energy) ** 2:
         return False
-    if sums.energy - energy > RISE * math.sqrt(variance) + ERRORS * math.hypot(error, sums.energy_error):
-        return True
     return bool(_far(simulation, samples, energy, FAR**2 * variance) > MANY)
 
 

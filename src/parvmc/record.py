@@ -145,7 +145,8 @@ def results(simulation, series, walker_means):
     for name, values in quantities(simulation, series).items():
         found[name] = float(values.mean())
         found[f"{name}_error"] = float(blocked[name].error[blocked[name].level])
-    found["variance"] = max(mean["local_energy_squared"] - mean["local_energy"] ** 2, 0.0)
+    square = mean["local_energy"] ** 2 + mean.get("imaginary", 0.0) ** 2
+    found["variance"] = max(mean["local_energy_squared"] - square, 0.0)
     found["variance_estimator"] = variance
     found["autocorrelation_time"] = tau = _autocorrelation_time(simulation, series[:, :, 0], variance)
     found["effective_samples"] = samples / tau

@@ -45,9 +45,12 @@ def begin(job, world, progress):
     """Place the walkers, or put them back where a checkpoint has left them."""
     simulation = Simulation(job.deck, world, job.parameters)
     simulation.provenance = [job.provenance]
+    trained = f"{simulation.vector.size} parameters"
+    if simulation.state.is_holomorphic:
+        trained = f"{simulation.vector.size // 2} complex parameters"
     progress.say(
         f"parvmc {parvmc.__version__}, {world.size} ranks, {simulation.batches} batches of {simulation.lanes} walkers, "
-        f"{simulation.vector.size} parameters to train; kernels are compiled on the first run of a kind"
+        f"{trained} to train; kernels are compiled on the first run of a kind"
     )
     if job.deck.optimizer.iterations:
         progress.say(plan(job.deck, simulation.state, simulation.vector.size))

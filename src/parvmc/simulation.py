@@ -191,9 +191,10 @@ class Simulation:
         found = [(self.share[bad[0][0]], int(bad[0][1]), self.world.rank)] if len(bad) else []
         everywhere = sorted(itertools.chain(*self.world.gather(found)))
         if not everywhere:
-            return "a sum over walkers is not finite, although each local energy is"
+            return "a sum over walkers is not finite, although what each contributes is"
         batch, lane, rank = everywhere[0]
-        return f"the local energy of walker {lane} of batch {batch} (rank {rank}) is not finite"
+        what = "the local energy or a log-derivative" if not self.frozen else "the local energy"
+        return f"{what} of walker {lane} of batch {batch} (rank {rank}) is not finite"
 
     # --- what rank 0 writes
 

@@ -146,10 +146,10 @@ def _add_flip(element, amplitude, energy):
 
 @row_function
 def _add_exchange(element, first, second, amplitude, energy):
-    """Nothing is added where the spins are equal: there (1 - s_i s_k) / 2 is zero."""
-    half = 0.5 * element
+    """Nothing is added where the spins are equal: there the amplitude means nothing and may have overflowed."""
     for lane in range(energy.size):
-        energy[lane] += half * (1.0 - first[lane] * second[lane]) * amplitude[lane]
+        added = element * amplitude[lane]
+        energy[lane] += added if first[lane] != second[lane] else 0.0
 
 
 @row_function

@@ -65,6 +65,9 @@ def _block(observable, space):
 
 @implements(problems, Settings)
 def _problems(observable, space):
+    if isinstance(observable.sites, int) and observable.sites >= space.units:
+        text = f"is a block of {observable.sites} of {space.units} sites, and has no other side"
+        return [("sites", f"{text}; give at least one site and not all of them")]
     block = _block(observable, space)
     if isinstance(observable.sites, tuple) and (block >= space.units).any():
         text = f"names site {block.max()}, and the {space.units} sites are numbered from 0 to {space.units - 1}"

@@ -91,7 +91,8 @@ def _start(optimizer, count):
 
 @implements(shrunk, Settings)
 def _shrunk(optimizer, memory, factor):
-    return {name: factor * values for name, values in memory.items()}
+    # not by the product alone: zero times what is not a number would stay for good
+    return {name: factor * values if factor else np.zeros_like(values) for name, values in memory.items()}
 
 
 def _shift(optimizer, iteration):
@@ -128,7 +129,7 @@ def _solve(optimizer, memory, moments, matrix_of, iteration):
     scale = np.sqrt(moments.diagonal + optimizer.floor / shift)
     scale = np.where(scale > 0.0, scale, 1.0)
     matrix = matrix_of(scale)
-    scale = np.repeat(scale, moments.gradient.size // scale.size)
+    scale = np.repeat(scale, matrix.parts)
     if optimizer.method == "cg":
         force = -0.5 * optimizer.learning_rate * moments.gradient / scale
         change, square = conjugate_gradients(matrix, force, shift, optimizer.tolerance)

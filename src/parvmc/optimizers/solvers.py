@@ -4,9 +4,16 @@ Each solves (Z Z^+ + shift) d = Z e with Z and e of `sample_matrix` (e times -le
 the same bits on every rank.
 """
 
+import math
+
 import numpy as np
 
 MOST_ITERATIONS = 1000
+
+
+def _scalar(first, second):
+    """Return the scalar product, rounded once: all ranks must leave the loop together, also on unlike processors."""
+    return math.fsum(first * second)
 
 
 def conjugate_gradients(matrix, force, shift, tolerance):
@@ -16,16 +23,16 @@ def conjugate_gradients(matrix, force, shift, tolerance):
     imaginary parts, so that all scalar products are those of real vectors. An iteration takes one sum over the ranks.
     """
     found, residual = np.zeros_like(force), force.copy()
-    direction, square = residual.copy(), residual @ residual
+    direction, square = residual.copy(), _scalar(residual, residual)
     goal = tolerance**2 * square
     for _ in range(MOST_ITERATIONS):
         if square <= goal:
             break
         product = matrix.product(direction) + shift * direction
-        length = square / (direction @ product)
+        length = square / _scalar(direction, product)
         found += length * direction
         residual -= length * product
-        before, square = square, residual @ residual
+        before, square = square, _scalar(residual, residual)
         direction = residual + (square / before) * direction
     return found, max(found @ (force - residual) - shift * (found @ found), 0.0)
 

@@ -43,7 +43,7 @@ def _number(space):
     """Return how many configurations there are."""
     if space.magnetisation is None:
         return 2**space.units
-    return math.comb(space.units, (space.units + space.magnetisation) // 2)
+    return math.comb(space.units, max((space.units + space.magnetisation) // 2, 0))  # none where it cannot be
 
 
 def _walkers(sampler, space):

@@ -39,6 +39,7 @@ from parvmc.states import spin_rbm_blocks, spin_rbm_derivatives, spin_rbm_mirror
 from parvmc.states.spin_rbm_lanes import ComplexSpinRbm, SpinRbm
 from parvmc.states.spin_rbm_rows import BLOCK
 
+MOST_ENTRIES = 2**28  # of a table of moves by hidden units, 2 GB
 GROUPS = {"visible_bias": "a", "hidden_bias": "b", "weights": "w"}
 
 
@@ -85,7 +86,7 @@ def _hidden(factor, space):
 
 def _step(factor, space):
     """Return the number of which the hidden units must be a multiple: a filter has one for each translation."""
-    return len(space.lattice.translations) if factor.symmetry == "translation" else 1
+    return space.units if factor.symmetry == "translation" and space.lattice.periodic else 1
 
 
 @implements(spaces, Settings)
@@ -117,6 +118,11 @@ def _problems(factor, space):
         near = " or ".join(f"{number / unit:g}" for number in (below, below + step) if number > 0)
         what = f"filters of {step} hidden units each" if step > 1 else "hidden units"
         found.append((key, f"is {getattr(factor, key):g}, which gives no whole number of {what}; use {near}"))
+    elif hidden * len(space.moves) > MOST_ENTRIES:
+        text = f"gives tables of {hidden:g} hidden units by {len(space.moves)} moves"
+        found.append(("hidden" if factor.density is None else "density", f"{text}, more than {MOST_ENTRIES} entries"))
+    if factor.train and not factor.groups:
+        found.append(("train", "names only biases that the machine does not have; add them to biases"))
     return found
 
 
@@ -212,6 +218,8 @@ def _pack(factor, space, parameters):
     with np.errstate(over="ignore", invalid="ignore"):  # a bias this large leaves psi without a number anyway
         reflection = np.exp(2.0 * scale * b)
     shared = factor.symmetry == "translation"
+    with np.errstate(over="ignore", invalid="ignore"):  # a local energy that is no number tells
+        forward, backward = _parts(np.exp(step)), _parts(np.exp(-step))
     return (ComplexSpinRbm if is_holomorphic(factor) else SpinRbm)(
         count=coordinates(factor, parameters).size,
         hidden=b.size,
@@ -228,8 +236,8 @@ def _pack(factor, space, parameters):
         reflection=_parts(reflection),
         coupling=_parts(np.ascontiguousarray(scale * w.T)),
         moves=space.moves,
-        forward=_parts(np.exp(step)),
-        backward=_parts(np.exp(-step)),
+        forward=forward,
+        backward=backward,
         prefactors=np.exp(size - powers * np.log(2.0)),
         powers=powers.astype(np.int64),
         turn=np.stack([np.cos(change.imag), np.sin(change.imag)]),
