@@ -19,7 +19,9 @@ SAMPLED = {
 }
 
 
-@pytest.mark.parametrize("case", SAMPLED)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow if case in ("gibbs", "exact") else ()) for case in SAMPLED]
+)
 def test_sampled_energies_are_the_exact_ones(tmp_path, case):
     """Random parameters: the energy is <psi|H|psi> / <psi|psi> by a dense matrix within 4.5 errors (eight runs,
     false alarm 6e-5). The exact energy of other random parameters is not (control)."""
@@ -32,8 +34,15 @@ def test_sampled_energies_are_the_exact_ones(tmp_path, case):
 
 
 TINY = "samples = 1024\nmemory = 1e-6\niterations = 8\nshift_schedule = [10.0, 0.8]\n"
-BITS = [("complex", "cg"), ("complex", "spring")]
-MORE_BITS = [("complex", "dense"), ("complex", "minsr"), ("real", "dense"), ("real", "cg"), ("real", "minsr")]
+BITS = [("complex", "spring")]
+MORE_BITS = [
+    ("complex", "cg"),
+    ("complex", "dense"),
+    ("complex", "minsr"),
+    ("real", "dense"),
+    ("real", "cg"),
+    ("real", "minsr"),
+]
 
 
 @pytest.mark.mpi
@@ -47,7 +56,7 @@ def test_every_method_gives_the_same_bits(parvmc, tmp_path, numbers, method):
     """
     state, steps = SYMMETRIC + f'parameters = "{numbers}"\n', TINY + f'method = "{method}"'
     path = written(tmp_path / "run.toml", RING, state, WALKERS, steps, "samples = 16_384")
-    finished(path)
+    assert parvmc(path, "-o", "run.h5").returncode == 0  # a process of its own: this one's BLAS may have more threads
     assert parvmc(path, "-o", "short.h5", "--set", "optimizer.iterations=5", ranks=3).returncode == 0
     resumed = parvmc(path, "-o", "short.h5", "--resume", ranks=2)
     assert resumed.returncode == 0, resumed.stderr
