@@ -4,10 +4,9 @@ from typing import Annotated, Literal
 
 from annotated_types import doc
 
-from parvmc.declarations import components, energy_unit, hamiltonian_pack, problems, reference_energy, space
+from parvmc.declarations import hamiltonian_pack, problems, reference_energy, space
 from parvmc.dispatch import implements, settings
 from parvmc.hamiltonians.spins import (
-    UNIT,
     Exchanging,
     exchange_pack,
     exchange_problems,
@@ -34,16 +33,6 @@ def _space(system):
 @implements(problems, Settings)
 def _problems(system, space):
     return lattice_problems(system) or exchange_problems(system)
-
-
-@implements(components, Settings)
-def _components(system):
-    return ("diagonal", "off_diagonal")
-
-
-@implements(energy_unit, Settings)
-def _energy_unit(system):
-    return UNIT
 
 
 @implements(reference_energy, Settings)

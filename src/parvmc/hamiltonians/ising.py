@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import doc
 
-from parvmc.declarations import components, energy_unit, hamiltonian_pack, problems, reference_energy, space
+from parvmc.declarations import hamiltonian_pack, problems, reference_energy, space
 from parvmc.dispatch import implements, settings
-from parvmc.hamiltonians.spins import UNIT, OnLattice, SpinHamiltonian, lattice_problems
+from parvmc.hamiltonians.spins import OnLattice, SpinHamiltonian, lattice_problems
 from parvmc.spaces import Spins
 from parvmc.spin_references import ising_energy
 
@@ -29,16 +29,6 @@ def _space(system):
 @implements(problems, Settings)
 def _problems(system, space):
     return lattice_problems(system)
-
-
-@implements(components, Settings)
-def _components(system):
-    return ("diagonal", "off_diagonal")
-
-
-@implements(energy_unit, Settings)
-def _energy_unit(system):
-    return UNIT
 
 
 @implements(reference_energy, Settings)

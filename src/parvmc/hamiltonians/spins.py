@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, doc
 
+from parvmc.declarations import components, energy_unit
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.lattice import Lattice
 from parvmc.operations import amplitude_ratio, begin_amplitudes, is_complex, local_energy
@@ -34,6 +35,16 @@ class OnLattice:
     def geometry(self):
         """The `Lattice`."""
         return Lattice(self.lattice, self.periodic)
+
+
+@implements(components, OnLattice)
+def _components(system):
+    return ("diagonal", "off_diagonal")
+
+
+@implements(energy_unit, OnLattice)
+def _energy_unit(system):
+    return UNIT
 
 
 @settings
