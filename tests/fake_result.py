@@ -22,6 +22,7 @@ hidden = 3
 [sampler]
 kind = "metropolis"
 walkers = 256
+lanes = 128
 
 [optimizer]
 kind = "reconfiguration"

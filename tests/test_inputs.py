@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from parvmc import config, declarations
+from parvmc import config, declarations, verify
 from parvmc.__main__ import command_line
 from parvmc.deck import check_ranks, duration
 
@@ -58,8 +58,9 @@ def test_a_deck_tells_about_itself(deck):
 
 
 @decks
-def test_a_deck_runs(parvmc, deck):
-    """Scaled down, it runs to the end, with the energy known for its system in its last line."""
+def test_a_deck_runs(parvmc, deck, tmp_path):
+    """Scaled down, it runs to the end, with the energy known for its system in its last line, and its files are
+    sound."""
     settings = config.load(deck)
     small = {"optimizer.iterations": 3} if settings.sampler.kind == "enumerate" else SMALL
     process = parvmc(deck, *(f"--set={key}={value}" for key, value in small.items()))
@@ -69,6 +70,9 @@ def test_a_deck_runs(parvmc, deck):
     assert re.match(
         rf"E = {number}\(.*" + rf" (exact|best known) {number}" * bool(known), process.stdout.splitlines()[-1]
     )
+    for end in ("h5", "ckpt.h5", "jsonl"):
+        is_sound, line = verify.check(tmp_path / f"{deck.stem}.{end}")
+        assert is_sound, line
 
 
 def test_the_decks_run_as_shipped_on_their_ranks():

@@ -6,7 +6,7 @@ import fake_result
 import numpy as np
 import pytest
 
-from parvmc import archive, references, results
+from parvmc import archive, checksum, references, results
 from parvmc.results import with_error
 
 
@@ -105,9 +105,12 @@ def test_what_is_no_result_is_refused_in_one_line(tmp_path):
     assert "where a whole number belongs" in refused(path)
 
 
-def test_a_file_damaged_inside_is_reported_when_read(tmp_path):
+def test_a_file_damaged_inside_is_reported_when_opened_or_when_read(tmp_path):
+    """An older file, without a checksum after its end, can be opened, and what is damaged in it is found out later."""
     path = fake_result.write(tmp_path / "run.h5")
     path.write_bytes(path.read_bytes().replace(b'title = "Two', b'title ] "Two'))
+    assert "damaged (its checksum is wrong" in refused(path)
+    path.write_bytes(path.read_bytes()[: -checksum.TRAILER.size])
     with results.open(path) as result, pytest.raises(results.NotAResult, match="not a deck"):
         _ = result.deck
 

@@ -13,37 +13,31 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from parvmc.files import Files, Lock, Locked, Metrics, written_aside
-
-__all__ = [
-    "Checkpoint",
-    "Damaged",
-    "Dataset",
-    "Files",
-    "Lock",
-    "Locked",
-    "Metrics",
-    "Reader",
-    "read_checkpoint",
-    "write_checkpoint",
-    "write_result",
-]
+from parvmc import checksum
+from parvmc.files import Files, Lock, Locked, Metrics, written_aside  # noqa: F401  names of archive too
 
 CHECKPOINT_SCHEMA = "parvmc-checkpoint 1"
-# The format of HDF5 1.10 (2016): HDF5 keeps a checksum of all it writes besides our values, so that damage raises an
-# exception, where in older formats it can lead the C library astray. Only text of variable length has none: checkpoints
-# have no such.
+# The format of HDF5 1.10 (2016): HDF5 has a checksum of all but values and text of variable length, so that damage
+# raises an exception, where it can lead the C library astray. Checkpoints have no such text, results one of the whole.
 FORMAT = ("v110", "v110")
-BYTES_PER_READ = 1 << 24
 
 
 class Damaged(Exception):
     """There are checkpoints, but none of them is sound."""
 
 
+class Replaced(Damaged):
+    """A run has written a new checkpoint while this one was being read."""
+
+
+def _open(path):
+    checksum.require_file(path)
+    return h5py.File(path, "r", locking=False)
+
+
 @contextlib.contextmanager
-def _new_file(path, previous=None):
-    """An HDF5 file to fill, which replaces the one of that name when all is well."""
+def _new_file(path, previous=None, sealed=False):
+    """An HDF5 file to fill, which replaces the one of that name when all is well; sealed: with a checksum after it."""
     with written_aside(path, previous) as name:
         # Without HDF5's own locks, which some cluster file systems refuse: nobody else knows the name.
         file = h5py.File(name, "w", locking=False, libver=FORMAT)
@@ -57,6 +51,8 @@ def _new_file(path, previous=None):
             file.close()
         except RuntimeError as error:
             raise OSError(str(error)) from error
+        if sealed:
+            checksum.append(name)
 
 
 # ------------------------------------------------------------------------------------------------------------- results
@@ -94,8 +90,7 @@ def write_result(path, attributes, datasets, groups=None):
     attributes: of the root; datasets: {path: Dataset}; groups: {path: attributes}. An attribute is a number, a text,
     or a list of either; true and false become 1 and 0.
     """
-    path = Path(path)
-    with _new_file(path) as file:
+    with _new_file(Path(path), sealed=True) as file:
         _write_attributes(file, attributes)
         for name, dataset in datasets.items():
             dtype = h5py.string_dtype() if _is_text(dataset.values) else None
@@ -130,7 +125,8 @@ class Reader:
     """
 
     def __init__(self, path):
-        self._file = h5py.File(path, "r", locking=False)
+        with self._reading():
+            self._file = _open(path)
 
     def close(self):
         """Close the file."""
@@ -140,7 +136,7 @@ class Reader:
     def _reading(self):
         try:
             yield
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise OSError(str(error)) from error
 
     def __contains__(self, path):
@@ -157,10 +153,15 @@ class Reader:
         with self._reading():
             return {name: _plain(value) for name, value in self._file[path].attrs.items()}
 
-    def value(self, path):
-        """Array, number or text of a dataset."""
+    def shape(self, path):
+        """Shape of a dataset."""
         with self._reading():
-            return _plain(self._file[path][()])
+            return self._file[path].shape
+
+    def value(self, path, rows=()):
+        """Array, number or text of a dataset; rows: a slice of its first axis."""
+        with self._reading():
+            return _plain(self._file[path][rows])
 
 
 # --------------------------------------------------------------------------------------------------------- checkpoints
@@ -227,9 +228,9 @@ class Checkpoint:
         rows = self.batched[name][0][0]
         if not 0 <= first <= last <= rows:
             raise IndexError(f"checkpoint: {name} has {rows} rows; {first} to {last} were asked for")
-        with h5py.File(self.path, "r", locking=False) as file:
+        with _open(self.path) as file:
             if _plain(file.attrs.get("checksum")) != self.checksum:
-                raise Damaged(f"{self.path} was replaced while it was being read")
+                raise Replaced(f"{self.path} was replaced while it was being read")
             return file["batched"][name][first:last]
 
 
@@ -251,15 +252,15 @@ def _stored(name, dataset):
     if dataset.ndim == 0:
         values.update(dataset[()].tobytes())
     elif dataset.size:
-        step = max(1, BYTES_PER_READ * len(dataset) // dataset.nbytes)
+        step = max(1, checksum.BYTES_PER_READ * len(dataset) // dataset.nbytes)
         for first in range(0, len(dataset), step):
             values.update(dataset[first : first + step].tobytes())
     return [name, list(dataset.shape), dataset.dtype.str, values.hexdigest()]
 
 
-def _verified(path):
-    """Read a checkpoint and compare its checksum; raises whatever h5py does if it cannot be read."""
-    with h5py.File(path, "r", locking=False) as file:
+def verified(path):
+    """The checkpoint in a file, its checksum compared; raises whatever h5py does if it cannot be read."""
+    with _open(path) as file:
         if _plain(file.attrs.get("schema")) != CHECKPOINT_SCHEMA:
             raise ValueError(f"it is not a {CHECKPOINT_SCHEMA}")
         text = _plain(file["attributes"][()])
@@ -285,7 +286,7 @@ def read_checkpoint(files, warn):
     faults = []
     for path in (files.checkpoint, files.previous):
         try:
-            checkpoint = _verified(path)
+            checkpoint = verified(path)
         except FileNotFoundError:
             continue
         except Exception as error:  # h5py has an exception of another type for every way in which a file can be damaged

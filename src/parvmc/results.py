@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parvmc import references
+from parvmc import checksum, references
 from parvmc.archive import Reader
 
 SCHEMA, SCHEMA_VERSION = "parvmc", 1
@@ -69,9 +69,12 @@ class Result:
     def __init__(self, path):
         self.path = path
         try:
+            checksum.check(path)  # before HDF5 sees the file, which damage can lead astray
             self._reader = Reader(path)
         except FileNotFoundError:
             raise NotAResult(f"{path}: there is no such file") from None
+        except checksum.Wrong as error:
+            raise NotAResult(f"{path}: damaged ({error})") from None
         except OSError as error:
             raise NotAResult(f"{path}: not a readable HDF5 file ({_one_line(error)})") from None
         try:
@@ -117,10 +120,12 @@ class Result:
     def _attributes(self, path):
         return self._read(self._reader.attributes, path) if self._has(path) else {}
 
+    def _there(self, names):
+        return ", ".join(names) or f"nothing yet (status: {self.status})"
+
     def _value(self, group, name):
         if name not in self._names(group):
-            there = ", ".join(self._names(group)) or f"nothing yet (status: {self.status})"
-            raise KeyError(f"{self.path}: no {name!r} in {group}; there is: {there}")
+            raise KeyError(f"{self.path}: no {name!r} in {group}; there is: {self._there(self._names(group))}")
         return self._read(self._reader.value, f"{group}/{name}")
 
     def _arrays(self, group):
@@ -203,12 +208,11 @@ class Result:
     def blocking(self, name):
         """The blocking table of a quantity."""
         if name not in self.blocking_names:
-            there = ", ".join(self.blocking_names) or f"none yet (status: {self.status})"
-            raise KeyError(f"{self.path}: no blocking table {name!r}; there is: {there}")
+            raise KeyError(f"{self.path}: no blocking table {name!r}; there is: {self._there(self.blocking_names)}")
         path = f"blocking/{name}"
         columns = (self._value(path, column) for column in ("block_size", "blocks", "error", "error_of_error"))
-        attributes = self._attributes(path)
-        return Blocking(*columns, int(attributes.get("level", -1)), bool(attributes.get("plateau", False)))
+        found = self._attributes(path)
+        return Blocking(*columns, int(found.get("level", -1)), bool(found.get("plateau", False)))
 
     @property
     def observable_names(self):
@@ -218,8 +222,7 @@ class Result:
     def observable(self, name):
         """A quantity measured besides the energy: density, pair_correlation, radius, ..."""
         if name not in self.observable_names:
-            there = ", ".join(self.observable_names) or f"none (status: {self.status})"
-            raise KeyError(f"{self.path}: no observable {name!r}; there is: {there}")
+            raise KeyError(f"{self.path}: no observable {name!r}; there is: {self._there(self.observable_names)}")
         path = f"observables/{name}"
         columns, attributes = self._arrays(path), self._attributes(f"{path}/values")
         axes = {axis: columns[axis] for axis in self._attributes(path).get("axes", ())}
@@ -238,10 +241,8 @@ class Result:
     @property
     def reference(self):
         """(energy, source), the exact energy of this system, or None where it is not known."""
-        if not self._has("result/reference"):
-            return None
-        attributes = self._attributes("result/reference")
-        return self.scalar("reference"), attributes.get("source", attributes.get("reference_source", ""))
+        found = self._attributes("result/reference")
+        return (self.scalar("reference"), found.get("source", "")) if self._has("result/reference") else None
 
     @property
     def exact_components(self):
