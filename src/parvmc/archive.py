@@ -13,7 +13,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from parvmc.files import Files, Lock, Locked, Metrics, written_aside
+from parvmc.files import Files, Metrics, written_aside
+from parvmc.lock import Lock, Locked
 
 __all__ = [
     "Checkpoint",

@@ -22,17 +22,19 @@ def run(job, world, clock, progress):
     over the ranks, and rank 0 writes what came out.
     """
     simulation = begin(job, world, progress)
+    job.beat({"phase": "compilation"})
     compile_kernels(simulation)  # on one rank of each node, the others load what it left
     try:
         for stage in (pretrain, equilibrate, optimize, settle, produce):
             for report in stage(simulation):  # at every place where a checkpoint may fall
                 progress.report(report)
                 job.log(report)
+                job.beat(report)
                 stop, due = world.broadcast((clock.should_stop(), clock.checkpoint_due()))
                 if stop or due or report.get("keep"):
                     save(simulation, job, clock, "stopped" if stop else "running")
                 if stop:
-                    progress.conclude(f"stopped before the time limit; go on with: {job.resume_command}")
+                    progress.conclude(f"stopped before the time limit; go on with: {job.resume_command}", "stopped")
                     return STOPPED
     except NotFinite:  # all ranks raise it together, from where the last step began
         save(simulation, job, clock, "failed")
@@ -50,17 +52,24 @@ def begin(job, world, progress):
         trained = f"{simulation.vector.size // 2} complex parameters"
     progress.say(
         f"parvmc {parvmc.__version__}, {world.size} ranks, {simulation.batches} batches of {simulation.lanes} walkers, "
-        f"{trained} to train; kernels are compiled on the first run of a kind"
+        f"{trained} to train; kernels are compiled on the first run of a kind",
+        "start",
+        version=parvmc.__version__,
+        ranks=world.size,
+        batches=simulation.batches,
+        lanes=simulation.lanes,
+        coordinates=simulation.vector.size,
     )
     if job.deck.optimizer.iterations:
-        progress.say(plan(job.deck, simulation.state, simulation.vector.size))
+        progress.say(plan(job.deck, simulation.state, simulation.vector.size), "plan")
     if ", " in job.provenance["processors"]:
         progress.warn(f"ranks on different processors ({job.provenance['processors']}); the last bits may differ")
     if job.resumes:
         checkpoint.restore(simulation, job.checkpoint)
         at = f"pretraining iteration {simulation.pretrained}, " if job.deck.pretrain.iterations else ""
         at += f"optimisation iteration {simulation.iteration}, production step {simulation.series.steps}"
-        progress.say(f"resumed at {at}")
+        counters = {"iteration": simulation.iteration, "step": simulation.series.steps}
+        progress.say(f"resumed at {at}", "resumed", pretrained=simulation.pretrained, **counters)
     return simulation
 
 
@@ -93,7 +102,9 @@ def finish(simulation, job, progress):
             progress.warn(text)
         observed = simulation.observables.quantities(simulation.extent, rows)
         archive.write_result(job.files.result, *record.finished(simulation, series, job, values, blocked, observed))
-        progress.conclude(summary(values, speed, simulation.core_seconds / 3600))
+        core_hours = simulation.core_seconds / 3600
+        fields = values | {"moves_per_core_second": speed, "core_hours": core_hours}
+        progress.conclude(summary(values, speed, core_hours), "result", **fields)
     world.wait()
 
 
