@@ -44,6 +44,7 @@ def command_line():
     parser.add_argument("--time-limit", metavar="1:30:00", help="stop cleanly before this much wall time has passed")
     parser.add_argument("--seed", metavar="N", help="override the deck's seed")
     parser.add_argument("--quiet", action="store_true", help="print the final line and warnings alone")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: print lines of JSON")
     parser.add_argument("--version", action="version", version=f"parvmc {parvmc.__version__}")
     return parser
 
@@ -112,7 +113,7 @@ def _prepare(world, arguments, held):
     from parvmc.progress import Progress
     from parvmc.schema import DeckError
 
-    progress = Progress(speaks=True, quiet=options.quiet)
+    progress = Progress(speaks=True, quiet=options.quiet, form=options.log_format)
     try:
         limit = None if options.time_limit is None else _time_limit(options.time_limit)
         deck, original = jobs.read_deck(options)
@@ -134,7 +135,7 @@ def _prepare(world, arguments, held):
         print(f"parvmc: {error}", file=sys.stderr)
         raise SystemExit(FAILED) from None
     if job is None:
-        progress.conclude(f"{options.output} is finished already; nothing to do")
+        progress.conclude(f"{options.output} is finished already; nothing to do", "finished")
     return job, clock, progress
 
 

@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 
 from parvmc import checksum
-from parvmc.files import Files, Lock, Locked, Metrics, written_aside  # noqa: F401  names of archive too
+from parvmc.files import Files, Metrics, written_aside  # noqa: F401  names of archive too
+from parvmc.lock import Lock, Locked  # noqa: F401  names of archive too
 
 CHECKPOINT_SCHEMA = "parvmc-checkpoint 1"
 # The format of HDF5 1.10 (2016): HDF5 has a checksum of all but values and text of variable length, so that damage
