@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 import parvmc
-from parvmc import archive, checkpoint, provenance, record
+from parvmc import archive, checkpoint, launch, provenance, record
 from parvmc.optimization import optimize, plan
 from parvmc.pretraining import pretrain
 from parvmc.progress import summary
@@ -23,6 +23,8 @@ def run(job, world, clock, progress):
     """
     simulation = begin(job, world, progress)
     compile_kernels(simulation)  # on one rank of each node, the others load what it left
+    for text in launch.cache_warnings(world):
+        progress.warn(text)
     try:
         for stage in (pretrain, equilibrate, optimize, settle, produce):
             for report in stage(simulation):  # at every place where a checkpoint may fall
@@ -52,6 +54,10 @@ def begin(job, world, progress):
         f"parvmc {parvmc.__version__}, {world.size} ranks, {simulation.batches} batches of {simulation.lanes} walkers, "
         f"{trained} to train; kernels are compiled on the first run of a kind"
     )
+    places = launch.survey(world)
+    progress.say(launch.header(places))
+    for text in launch.warnings(places):
+        progress.warn(text)
     if job.deck.optimizer.iterations:
         progress.say(plan(job.deck, simulation.state, simulation.vector.size))
     if ", " in job.provenance["processors"]:
