@@ -26,6 +26,7 @@ def command_line():
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m parvmc",
+        allow_abbrev=False,  # --alone is looked for before the rest is understood
         description="Variational Monte Carlo with restricted-Boltzmann-machine trial states.",
         epilog="Exit status: 0 finished; 2 the deck or the command line is wrong; 75 stopped early, the checkpoint is "
         "saved, resubmit with --resume; 1 anything else.",
@@ -45,6 +46,7 @@ def command_line():
     parser.add_argument("--seed", metavar="N", help="override the deck's seed")
     parser.add_argument("--quiet", action="store_true", help="print the final line and warnings alone")
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: print lines of JSON")
+    parser.add_argument("--alone", action="store_true", help="run in this process by itself, whatever has started it")
     parser.add_argument("--version", action="version", version=f"parvmc {parvmc.__version__}")
     return parser
 
@@ -57,7 +59,7 @@ def main(arguments=None):
 
 def _on_this_rank(arguments, signals):
     try:
-        world = World.start()
+        world = World.start(alone="--alone" in (sys.argv if arguments is None else arguments))
     except LaunchError as error:
         print(f"parvmc: {error}", file=sys.stderr)
         return FAILED

@@ -25,16 +25,26 @@ class World:
         self.is_root = self.rank == 0
 
     @classmethod
-    def start(cls):
-        """Return the world of all ranks of this job; raise LaunchError where n processes each see a world of one."""
+    def start(cls, alone=False):
+        """Return the world of all ranks of this job; raise LaunchError where n processes each see a world of one.
+
+        alone: whether this process is meant to be by itself, whoever started it; no MPI library is loaded then.
+        """
+        if alone:
+            return cls()
         world = cls(cls._communicator())
         claims = {name: int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdigit()}
         name = max(claims, key=claims.get, default=None)
         if world.size == 1 and name and claims[name] > 1:
+            why = (
+                f"the launcher and the MPI library that Python loaded ({world.mpi_library}) do not belong together: "
+                "use its own mpirun, or srun with its --mpi"
+            )
+            if world.mpi_library == "none":
+                why = "Python could load no MPI library: python -m mpi4py --mpi-lib-version tells why"
             raise LaunchError(
                 f"{name} says that {claims[name]} processes were started, but this one sees a world of one and would "
-                "write the same files as the others; the launcher and the MPI library that Python loaded "
-                f"({world.mpi_library}) do not belong together: use that library's own mpirun, or srun with its --mpi"
+                f"write the same files as the others; {why}. For a process that shall be by itself there is --alone"
             )
         return world
 

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import parvmc
+from parvmc import launch
 
 PACKAGES = ("numpy", "numba", "h5py", "mpi4py")
 
@@ -44,11 +45,9 @@ def _version(package):
 
 
 def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    fields = {}
+    for processor in launch.cpuinfo():
+        fields |= processor
     names = [fields[key] for key in ("model name", "cpu family", "model") if key in fields]
     return " ".join(names) or platform.processor() or platform.machine()
 

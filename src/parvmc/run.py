@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 import parvmc
-from parvmc import archive, checkpoint, provenance, record
+from parvmc import archive, checkpoint, launch, provenance, record
 from parvmc.optimization import optimize, plan
 from parvmc.pretraining import pretrain
 from parvmc.progress import summary
@@ -30,6 +30,8 @@ def run(job, world, orders, progress):
         for stage in (compile_kernels, pretrain, equilibrate, optimize, settle, produce):
             for report in stage(simulation):  # at every place where a checkpoint may fall
                 progress.report(report)
+                for text in report.get("warnings", ()):
+                    progress.warn(text)
                 job.log(report, progress)
                 job.beat(report)
                 why, due = orders.agreed(world)
@@ -66,6 +68,10 @@ def begin(job, world, progress):
         lanes=simulation.lanes,
         coordinates=simulation.vector.size,
     )
+    places = launch.survey(world)
+    progress.say(launch.header(places))
+    for text in launch.warnings(places):
+        progress.warn(text)
     if job.deck.optimizer.iterations:
         progress.say(plan(job.deck, simulation.state, simulation.vector.size), "plan")
     if ", " in job.provenance["processors"]:
