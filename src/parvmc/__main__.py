@@ -17,6 +17,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 
 import parvmc  # noqa: E402
 from parvmc.parallel import LaunchError, World  # noqa: E402
+from parvmc.stopping import Signals  # noqa: E402
 
 OK, FAILED, WRONG = 0, 1, 2
 
@@ -49,6 +50,11 @@ def command_line():
 
 def main(arguments=None):
     """Run the program on this rank and return its exit status; an exception on one rank ends the job on all."""
+    with Signals() as signals:  # before MPI starts: some would end this process
+        return _on_this_rank(arguments, signals)
+
+
+def _on_this_rank(arguments, signals):
     try:
         world = World.start()
     except LaunchError as error:
@@ -56,17 +62,13 @@ def main(arguments=None):
         return FAILED
     try:
         with contextlib.ExitStack() as held:
-            return _execute(world, arguments, held)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            print(f"parvmc: rank {world.rank}: interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
-        else:
-            print(f"parvmc: rank {world.rank}:\n{traceback.format_exc()}", end="", file=sys.stderr)
-        sys.stderr.flush()
+            return _execute(world, arguments, signals, held)
+    except BaseException:
+        print(f"parvmc: rank {world.rank}:\n{traceback.format_exc()}", end="", file=sys.stderr, flush=True)
         world.abort(FAILED)
 
 
-def _execute(world, arguments, held):
+def _execute(world, arguments, signals, held):
     """Prepare on rank 0 alone, tell the others what came of it, and run."""
     job, clock, progress = None, None, None
     status = OK
@@ -84,15 +86,17 @@ def _execute(world, arguments, held):
     from parvmc.clock import Clock
     from parvmc.progress import Progress
     from parvmc.simulation import NotFinite
+    from parvmc.stopping import Orders
 
     job = job or job_for_all
     clock = clock or Clock(limit=None, interval=math.inf)  # rank 0's counts
     progress = progress or Progress(speaks=False, quiet=True)
     job.provenance = provenance.describe(world)
+    signals.speaks = world.is_root
     try:
-        return run.run(job, world, clock, progress)
-    except NotFinite as error:
-        progress.warn(f"stopped, the checkpoint is saved: {error}")
+        return run.run(job, world, Orders(signals, clock, job.files.stops if world.is_root else ()), progress)
+    except (NotFinite, run.NotWritten) as error:
+        progress.fail(str(error))
         return FAILED
 
 
@@ -101,7 +105,7 @@ def _prepare(world, arguments, held):
     otherwise."""
     options = command_line().parse_args(arguments)
 
-    from parvmc import archive, config
+    from parvmc import archive, config, scheduler
     from parvmc import job as jobs
     from parvmc.clock import Clock
     from parvmc.deck import check_ranks, duration
@@ -122,7 +126,7 @@ def _prepare(world, arguments, held):
         if options.output is None:
             options.output = Path(options.deck.stem + ".h5")
         job = jobs.prepare(deck, original, options, held, progress)
-        clock = Clock(limit, duration(deck.output.checkpoint_interval), STARTED)
+        clock = Clock(limit, duration(deck.output.checkpoint_interval), STARTED, scheduler.seconds_left)
     except (DeckError, jobs.Refused, archive.Locked) as error:
         print(f"parvmc: {error}", file=sys.stderr)
         raise SystemExit(WRONG) from None

@@ -19,7 +19,10 @@ COUNTERS = (
 
 
 def save(simulation, job):
-    """Write a checkpoint; called on all ranks, the walkers stream batch by batch to rank 0 and into the file."""
+    """Write a checkpoint; called on all ranks, the walkers stream batch by batch to rank 0 and into the file.
+
+    Raises OSError on rank 0 alone where it cannot be written.
+    """
     world = simulation.world
     local = {
         "positions": simulation.positions,
@@ -35,9 +38,7 @@ def save(simulation, job):
         for name, values in local.items()
     }
     if not world.is_root:
-        for _, _, blocks in batched.values():
-            for _ in blocks:
-                pass
+        _exhaust(batched)
         return
     counters = {name: getattr(simulation, name) for name in COUNTERS} | {
         "per_row": simulation.series.per_row,
@@ -63,7 +64,18 @@ def save(simulation, job):
         },
     }
     attributes = {"deck": job.deck_text, "original": job.original, "counters": counters}
-    archive.write_checkpoint(job.files, attributes, common, batched)
+    try:
+        archive.write_checkpoint(job.files, attributes, common, batched)
+    except OSError:
+        _exhaust(batched)
+        raise
+
+
+def _exhaust(batched):
+    """Send what there is to send, or take what is being sent and drop it."""
+    for _, _, blocks in batched.values():
+        for _ in blocks:
+            pass
 
 
 def restore(simulation, checkpoint):

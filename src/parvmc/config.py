@@ -18,8 +18,13 @@ from parvmc.deck import LEAST_STEPS, SAMPLES, Deck, deck_problems
 from parvmc.declarations import filled, listed, space
 from parvmc.schema import DeckError, Reader, dotted, nearest, shown
 
-FREE = {"title", "output.checkpoint_interval", "production.target_error"}  # a resumed run may change them
-GROWING = {"optimizer.iterations", "production.samples", "production.max_samples"}  # a resumed run may raise them
+FREE = {
+    "title",
+    "output.checkpoint_interval",
+    "output.on_write_error",
+    "production.target_error",
+}  # a resumed run may change them
+GROWING = {"optimizer.iterations", "production.samples", "production.max_samples"}
 
 
 def _located(deck, folder, strict):

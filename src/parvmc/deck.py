@@ -84,6 +84,10 @@ class Output:
     checkpoint_interval: Annotated[
         str, doc('time between checkpoints: "30 s", "10 min", "1 h 30 min", "1:30:00"; a bare "90" is in seconds')
     ] = "10 min"
+    on_write_error: Annotated[
+        Literal["continue", "stop"],
+        doc("what becomes of a run whose checkpoint cannot be written, for want of space or of the folder"),
+    ] = "continue"
 
 
 @settings

@@ -61,6 +61,11 @@ class Files:
         """Exists while a run writes."""
         return self.output.with_name(self.output.stem + ".lock")
 
+    @property
+    def stops(self):
+        """Files whose existence stops this run, and all that write into this folder."""
+        return self.output.with_name(self.output.stem + ".STOP"), self.output.with_name("STOP")
+
 
 # ------------------------------------------------------------------------------------------------------ written aside
 

@@ -20,7 +20,8 @@ class Job:
 
     deck: resolved settings; deck_text: the same as TOML; original: the deck as it was given; parameters: a dict of
     arrays for each factor to start from; resumes: whether the run goes on from a checkpoint; checkpoint, metrics: on
-    rank 0 the checkpoint and the JSON-lines file, elsewhere None; provenance: this start's row.
+    rank 0 the checkpoint and the JSON-lines file, elsewhere None; has_lost_lines: whether the latter could not be
+    written to; provenance: this start's row.
     """
 
     deck: Deck
@@ -31,16 +32,23 @@ class Job:
     resumes: bool
     checkpoint: archive.Checkpoint | None = None
     metrics: archive.Metrics | None = None
+    has_lost_lines: bool = False
     provenance: dict = field(default_factory=dict)
 
     def for_all_ranks(self):
         """Return the job as the other ranks get it."""
         return replace(self, checkpoint=None, metrics=None)
 
-    def log(self, report):
-        """Append the report of an iteration or of a stretch of production to the JSON-lines file."""
-        if self.metrics is not None and "energy" in report:
+    def log(self, report, progress):
+        """Append the report of an iteration or of a stretch of production to the JSON-lines file, if it can be."""
+        if self.metrics is None or "energy" not in report:
+            return
+        try:
             self.metrics.append({name: value for name, value in report.items() if name != "keep"})
+        except OSError as error:
+            if not self.has_lost_lines:
+                progress.warn(f"lines of {self.files.metrics} are lost: {error}")
+            self.has_lost_lines = True
 
     @property
     def resume_command(self):
@@ -78,6 +86,9 @@ def prepare(deck, original, options, held, progress):
         raise Refused(f"{files.result} is the deck itself; name another output with -o FILE")
     held.enter_context(archive.Lock(files.lock))
     job = Job(deck, config.dumps(deck), original, files, [], resumes=False)
+    for path in files.stops:
+        if path.exists():
+            raise Refused(f"{path} exists, the file that stops this run; remove it first")
     earlier = (files.result, files.checkpoint, files.previous, files.metrics)
     if options.resume:
         job.checkpoint = archive.read_checkpoint(files, progress.warn)

@@ -36,6 +36,11 @@ class Progress:
         if self._speaks:
             print(f"parvmc: warning: {text}", file=sys.stderr, flush=True)
 
+    def fail(self, text):
+        """Print on stderr why the run has failed."""
+        if self._speaks:
+            print(f"parvmc: failed: {text}", file=sys.stderr, flush=True)
+
     def report(self, line):
         """Print a stage's report if its phase is new, it is the phase's last, a step was taken back, or the last line
         is long ago."""
