@@ -16,6 +16,7 @@ import numpy as np
 from parvmc import checksum
 from parvmc.files import Files, Metrics, written_aside  # noqa: F401  names of archive too
 from parvmc.lock import Lock, Locked  # noqa: F401  names of archive too
+from parvmc.sink import Sink
 
 CHECKPOINT_SCHEMA = "parvmc-checkpoint 1"
 # The format of HDF5 1.10 (2016): HDF5 has a checksum of all but values and text of variable length, so that damage
@@ -39,19 +40,10 @@ def _open(path):
 @contextlib.contextmanager
 def _new_file(path, previous=None, sealed=False):
     """An HDF5 file to fill, which replaces the one of that name when all is well; sealed: with a checksum after it."""
-    with written_aside(path, previous) as name:
-        # Without HDF5's own locks, which some cluster file systems refuse: nobody else knows the name.
-        file = h5py.File(name, "w", locking=False, libver=FORMAT)
-        try:
+    with written_aside(path, previous) as name, Sink(name) as sink:
+        with h5py.File(sink, "w", libver=FORMAT) as file:
             yield file
-        except BaseException:
-            with contextlib.suppress(RuntimeError):  # closing fails again, on a full disk; the first error says more
-                file.close()
-            raise
-        try:
-            file.close()
-        except RuntimeError as error:
-            raise OSError(str(error)) from error
+        sink.check()
         if sealed:
             checksum.append(name)
 
