@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -62,24 +61,25 @@ def test_a_heartbeat_that_cannot_be_written_ends_nothing(tmp_path, monkeypatch):
         assert lock.read(path)["phase"] == "production"
 
 
-def test_readers_see_whole_heartbeats_only(tmp_path):
-    """Long and short ones follow each other while another thread reads."""
-    path, found = tmp_path / "run.lock", []
+def test_a_shorter_heartbeat_is_read_before_the_rest_of_a_longer_is_cut_off(tmp_path, monkeypatch):
+    """Whoever looks between the two calls of the writer sees the new line, and so does a second run that is refused."""
+    path, seen = tmp_path / "run.lock", []
+
+    def cut(descriptor, length, ftruncate=os.ftruncate):
+        seen.append((lock.read(path), path.stat().st_size > length))
+        with pytest.raises(Locked, match=f"process {os.getpid()} "), Lock(path):
+            pass
+        ftruncate(descriptor, length)
+
     with Lock(path) as held:
-        over = threading.Event()
-
-        def read():
-            while not over.is_set():
-                found.append(lock.read(path))
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        for count in range(3000):
-            held.beat({"phase": f"phase {count}", "long": "x" * (2000 * (count % 2))})
-        over.set()
-        reader.join()
-    assert len(found) > 100
-    assert all(len(content.get("long", "y")) in (0, 2000) or content["phase"] == "start" for content in found)
+        held.beat({"phase": "pretraining", "of": 123456789})
+        monkeypatch.setattr(os, "ftruncate", cut)
+        held.beat({"phase": "settling"})
+        assert path.read_text().count("\n") == 1
+        assert lock.read(path)["phase"] == "settling"
+    (found, longer), *_ = seen
+    assert longer
+    assert (found["phase"], "of" in found) == ("settling", False)
 
 
 def test_metrics_leave_no_part_of_a_line_where_the_disk_is_full(tmp_path):
