@@ -5,7 +5,6 @@ the final name is complete, also after kill -9.
 """
 
 import contextlib
-import errno
 import json
 import math
 import os
@@ -65,13 +64,15 @@ class Files:
 
 
 def alive(pid):
-    """Return whether there is such a process on this machine."""
+    """Return whether there is such a process on this machine; one that is dead and not yet waited for is not alive."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
+    with contextlib.suppress(OSError):  # where there is no /proc it counts as alive
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     return True
 
 
@@ -182,17 +183,19 @@ class Metrics:
         self.close()
 
     def append(self, record):
-        """Add a line by a single write, so that readers meanwhile see whole lines; none is left where it fails."""
+        """Add a line by a single write, so that readers see whole lines; where it fails, nothing of it is left."""
         line = json_line(record)
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         end = os.fstat(self._descriptor).st_size
         if end and os.pread(self._descriptor, 1, end - 1) != b"\n":
             line = b"\n" + line  # the run before died in the middle of a line
-        written = os.write(self._descriptor, line)
-        if written < len(line):  # a full disk takes what still fits
+        try:
+            while line:  # once, but that a full disk takes what still fits
+                line = line[os.write(self._descriptor, line) :]
+        except OSError:
             os.ftruncate(self._descriptor, end)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            raise
 
     def records(self):
         """The lines of the file, as dicts; a line that was only half written is left out."""

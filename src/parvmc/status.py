@@ -113,8 +113,8 @@ def _judge(files, held):
         state, reason = "lost", "it has begun, but neither its lock nor a result is there"
     if state != "finished":
         known |= _progress(files, held or {})
-    if state == "running" and _is_number(held.get("seconds_left")) and held.get("phase") == known.get("phase"):
-        known["seconds_left"] = max(0.0, held["seconds_left"] - known["heartbeat_age"])
+    if state == "running" and held.get("phase") == known.get("phase"):
+        known["seconds_left"] = _seconds_left(files, held, known)
     if files.checkpoint.exists():
         known["checkpoint_age"] = _age(files.checkpoint)
     return Status(str(files.result), state, reason, **known)
@@ -122,7 +122,7 @@ def _judge(files, held):
 
 def _result(files):
     """Return (state, reason, numbers) as the result file alone has them."""
-    if not files.result.exists():
+    if not files.result.exists() or files.result.is_dir():  # a folder stands for the runs that will be in it
         return "waiting", "", {}
     try:
         with results.open(files.result) as result:
@@ -160,6 +160,17 @@ def _progress(files, held):
     if newest and (not held or _modified(files.metrics) > _modified(files.lock)):
         held = newest | {"done": done(newest)}
     return _texts(held, "phase") | _numbers(held, "done", "of", "energy", "energy_error")
+
+
+def _seconds_left(files, held, known):
+    """Return the seconds to the end of the phase as the lock says, or by how far the run has come since, or None."""
+    if _is_number(held.get("seconds_left")):
+        return max(0.0, held["seconds_left"] - known["heartbeat_age"])
+    ago, now = (_numbers(record, "done", "of") for record in (held, known))
+    seconds = _modified(files.metrics) - _modified(files.lock)
+    if len(ago) < 2 or len(now) < 2 or ago["done"] >= now["done"] or seconds <= 0.0:
+        return None
+    return max(0.0, (now["of"] - now["done"]) * seconds / (now["done"] - ago["done"]))
 
 
 def _modified(path):
