@@ -6,25 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from conftest import MPIRUN, TWO_ELECTRONS, environment
+import short_deck
+from conftest import MPIRUN, environment
 
 from parvmc import kernel_cache
-
-DECK = f"""
-seed = 5
-{TWO_ELECTRONS}hidden = 2
-
-[sampler]
-walkers = 256
-lanes = 64
-equilibration = 20
-
-[optimizer]
-iterations = 0
-
-[production]
-samples = 25_600
-"""
 
 PRETENDED_NODES = """
 import os, sys
@@ -91,7 +76,7 @@ sys.exit(main([deck]))
 @pytest.fixture
 def ranks(tmp_path):
     """Return a function that runs a script on two ranks in a folder with a deck, small.toml."""
-    (tmp_path / "small.toml").write_text(DECK)
+    short_deck.write(tmp_path)
 
     def run(script, *arguments, **more):
         path = tmp_path / "script.py"
@@ -155,7 +140,7 @@ def test_a_full_file_system_for_the_cache_does_not_end_a_run(parvmc, tmp_path):
     """A real one, of 64 kB: the run is done, and one warning tells that kernels could not be kept."""
     full = tmp_path / "full"
     full.mkdir()
-    (tmp_path / "small.toml").write_text(DECK)
+    short_deck.write(tmp_path)
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", full], capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"cannot mount a file system: {mounted.stderr.strip()}")
