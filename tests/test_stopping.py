@@ -7,7 +7,7 @@ import time
 import h5py
 import pytest
 from files import assert_same_bits, kill
-from runs import ranks_of, started, whole
+from runs import DECK, ranks_of, started, whole
 
 from parvmc import scheduler
 from parvmc.clock import Clock
@@ -74,6 +74,20 @@ def test_a_run_goes_on_with_any_number_of_ranks(parvmc, undisturbed, tmp_path):
         process.send_signal(signal.SIGUSR2)
         assert_stopped(process, tmp_path, "by SIGUSR2")
     assert_goes_on(parvmc, undisturbed, tmp_path, ranks=8)
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+def test_64_ranks_stop_within_the_grace_of_a_job(tmp_path):
+    """SIGTERM on one of 64 ranks, more than there are cores: all have left within SLURM's default KillWait, 30 s."""
+    deck, _ = whole(tmp_path, DECK.replace("walkers = 512", "walkers = 4096"))
+    process = started(deck, tmp_path, "--overwrite", "--set", "production.samples=67_108_864", ranks=64)
+    told = time.monotonic()
+    os.kill(ranks_of(process)[40], signal.SIGTERM)
+    assert_stopped(process, tmp_path, "by SIGTERM")
+    took = time.monotonic() - told
+    print(f"\n64 ranks had left after {took:.1f} s")
+    assert took < 30.0
 
 
 def test_a_second_interrupt_ends_at_once(undisturbed, tmp_path):

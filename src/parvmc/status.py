@@ -85,6 +85,8 @@ def span(seconds):
 def look(path):
     """Return the Status of the run whose result file is, or will be, `path`."""
     try:
+        if path.is_dir():
+            return Status(str(path), "unreadable", "a folder without any run")
         files = Files(path)
         for _ in range(LOOKS):
             held = lock.read(files.lock)  # first: a run writes its last result before it removes its lock
