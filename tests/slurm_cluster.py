@@ -188,9 +188,11 @@ class Cluster:
 
     def fail_node(self, name):
         """Let a node die: kill its slurmd, the step daemons and the ranks at once, and tell the controller."""
-        for pid in [self._pid(self.base / f"slurmd.{name}.pid"), *self._processes(name)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        dying = [self._pid(self.base / f"slurmd.{name}.pid"), *self._processes(name)]
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: none is to report what became of another
+            for pid in dying:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
         # what the controller finds out by itself only after SlurmdTimeout, 300 seconds by default
         self.run("scontrol", "update", f"nodename={name}", "state=down", "reason=test")
 
@@ -223,7 +225,7 @@ class Cluster:
         if node is None:
             return ours
         parents = {pid for child in ours if (pid := _parent(child)) and _name(pid) == "slurmstepd"}
-        return ours + sorted(parents)
+        return [*sorted(parents), *ours]
 
 
 def _parent(pid):

@@ -32,10 +32,10 @@ lanes = 64
 equilibration = 60
 
 [optimizer]
-iterations = 300
+iterations = 120
 
 [production]
-samples = 102_400
+samples = 25_600
 
 [output]
 checkpoint_interval = "0 s"
@@ -80,6 +80,9 @@ class Checkout:
         self.result, self.metrics = folder / "small.h5", folder / "small.jsonl"
         # several_nodes.sbatch is for Open MPI unless told otherwise; `module` is a shell function where there is one
         self.variables = {"SLURM_MPI_TYPE": "pmi2", "BASH_FUNC_module%%": "() { :; }"}
+        # No shared memory between ranks: by srun, MPICH 5.0.2 failed or hung inside MPI_Init in 4 of 300 starts of two
+        # ranks on one node, in none of 120 with this, none of 160 on two nodes, and none of 100 by mpirun
+        self.variables["MPIR_CVAR_NOLOCAL"] = "1"
 
     def run(self, *words):
         """Run a command of SLURM, or a script that does, in this folder."""
@@ -97,7 +100,10 @@ class Checkout:
         def left():
             return self.metrics.exists() and self.metrics.read_text().count('"optimization"') >= count
 
-        self.cluster.wait_for(left, 120, f"{count} lines in {self.metrics}\n{self.log()}")
+        try:
+            self.cluster.wait_for(left, 120, f"{count} lines in {self.metrics}")
+        except TimeoutError as error:
+            raise AssertionError(self.log()) from error
 
     def log(self):
         """What all jobs have printed."""
@@ -144,7 +150,7 @@ def test_a_job_that_needs_three_time_limits(checkout, whole, job):
     """Stopped twice before the limit that --time-limit stands for, and requeued: the bits of a run that ran through."""
     number = checkout.submit(job)
     for stops in (1, 2):
-        checkout.wait_for_lines(60 * stops)
+        checkout.wait_for_lines(30 * stops)
         whom = "--batch" if job[0] == "mpirun" else "--ctld"  # the shell hands it on to mpirun; else the steps get it
         checkout.run("scancel", whom, "--signal=USR1", number)
         checkout.cluster.wait_for(lambda n=stops: checkout.cluster.job(number)["Restarts"] == str(n), 60, "a requeue")
@@ -221,8 +227,8 @@ def test_a_chain_of_jobs(checkout, whole):
 @pytest.mark.slow
 def test_a_job_array_over_a_parameter(checkout, tmp_path):
     """Two frequencies of omega_scan.sbatch; the task that is told to stop is requeued alone, with its own bits."""
-    sizes = ("sampler.walkers=512", "sampler.lanes=64", "optimizer.samples=512", "optimizer.iterations=300")
-    sizes += ("production.samples=102_400", 'output.checkpoint_interval="0 s"')
+    sizes = ("sampler.walkers=512", "sampler.lanes=64", "optimizer.samples=512", "optimizer.iterations=120")
+    sizes += ("production.samples=25_600", 'output.checkpoint_interval="0 s"')
     small = [word for size in sizes for word in ("--set", size)]
     script = ("--array=0,3", "--ntasks-per-node=1", "jobs/omega_scan.sbatch")
     number = checkout.run("sbatch", "--parsable", *script, *small)
