@@ -133,7 +133,7 @@ def _numbers_of(run, indent=""):
         error = None if measured.errors is None else float(measured.errors)
         text = f"{indent}{measured.name:<24} {with_error(float(measured.values), error):<16}"
         if measured.exact is not None:
-            exact = round(float(measured.exact.values), 12)
+            exact = round(float(measured.exact.values), 12) + 0.0  # no -0
             text += f" exact {exact:<12.7g}"
             text += f" {float(measured.difference) / error:+.1f} errors" if error and np.isfinite(error) else ""
         lines.append(text.rstrip())

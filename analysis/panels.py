@@ -132,11 +132,11 @@ def plane(measured):
     if measured.name == "density_matrix":
         half = len(names) // 2
         middle = [places[axis].size // 2 for axis in range(1, half)]
-        index = (slice(None), *middle, slice(None), *middle)
-        others = " = ".join(name for axis in names[1:half] for name in (axis, f"{axis}'"))
-        word = f"{others} = {places[1][middle[0]]:.2g}"
+        section = (slice(None), *middle, slice(None), *middle)
+        fixed = zip(names[1:half], places[1:half], middle, strict=True)
+        word = ", ".join(f"${name} = {name}' = {values[index]:.2g}$" for name, values, index in fixed)
         kept = [names[0], names[half]]
-        return measured.values[index], None if exact is None else measured.values[index] - exact[index], kept, word
+        return measured.values[section], None if exact is None else (measured.values - exact)[section], kept, word
     width = places[2][1] - places[2][0] if places[2].size > 1 else 1.0
     total = measured.values.sum(axis=2) * width
     return total, None if exact is None else total - exact.sum(axis=2) * width, names[:2], "integrated along z"
