@@ -86,27 +86,30 @@ def load(result):
 # --- the figure
 
 
-def rows_of(runs):
-    """Return the number of rows of panels."""
-    return 3 + any(len(run.pretraining) for run in runs)
+def _has_iterations(runs):
+    return any(len(run.iterations) for run in runs)
 
 
 def size(runs):
     """Return width and height in inches of the figure."""
-    return WIDTH, 0.6 + ROW * rows_of(runs)
+    rows = any(len(run.pretraining) for run in runs) + 3 * _has_iterations(runs)
+    return WIDTH, 0.6 + ROW * (rows or 0.5)
 
 
 def draw(figure, runs):
-    """Draw the runs into an empty figure or subfigure: two columns of `rows_of` panels."""
-    rows = rows_of(runs)
-    panels = figure.subplots(rows, 2).ravel()
-    if rows == 4:
+    """Draw the runs into an empty figure or subfigure: two columns of panels, pretraining first."""
+    fitted, panels = any(len(run.pretraining) for run in runs), []
+    if _has_iterations(runs) or fitted:
+        panels = figure.subplots(fitted + 3 * _has_iterations(runs), 2).ravel()
+    if fitted:
         _draw_pretraining(panels[0], panels[1], runs)
         panels = panels[2:]
-    if not any(len(run.iterations) for run in runs):
-        for axes in panels:
-            common.note(axes, "no optimisation" if all(run.planned == 0 for run in runs) else "no iteration yet")
-        return
+    if not _has_iterations(runs):
+        text = "no optimisation" if all(run.planned == 0 for run in runs) else "no iteration yet"
+        if not fitted:
+            return common.note(figure.subplots(), text)
+        figure.suptitle(text, fontsize="medium", color="0.35")
+        return None
     systems = [run.system for run in runs]
     _draw_energy(panels[0], runs, common.energy_label(systems))
     if any(run.reference for run in runs):
@@ -128,6 +131,7 @@ def draw(figure, runs):
     more = [pair for axes in (panels[1], panels[5]) for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     named = dict(zip(labels, handles, strict=True)) | {label: handle for handle, label in more if label not in labels}
     figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=min(3, len(named)), fontsize="small")
+    return None
 
 
 def _look(number, runs):
