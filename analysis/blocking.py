@@ -134,9 +134,14 @@ def _has_statistics(runs):
     return any(run.table is not None and not run.is_exact for run in runs)
 
 
+def height(runs):
+    """Return the height in inches of the figure."""
+    return ROW * (1 + len(runs)) if _has_statistics(runs) else 0.5 * ROW
+
+
 def size(runs):
     """Return width and height in inches of the figure."""
-    return WIDTH, ROW * (1 + len(runs)) if _has_statistics(runs) else 0.5 * ROW
+    return WIDTH, height(runs)
 
 
 def draw(figure, runs):

@@ -90,26 +90,26 @@ def _has_iterations(runs):
     return any(len(run.iterations) for run in runs)
 
 
+def rows_of(runs):
+    """Return the number of rows of panels."""
+    return any(len(run.pretraining) for run in runs) + 3 * _has_iterations(runs)
+
+
 def size(runs):
     """Return width and height in inches of the figure."""
-    rows = any(len(run.pretraining) for run in runs) + 3 * _has_iterations(runs)
-    return WIDTH, 0.6 + ROW * (rows or 0.5)
+    return WIDTH, 0.6 + ROW * rows_of(runs)
 
 
 def draw(figure, runs):
     """Draw the runs into an empty figure or subfigure: two columns of panels, pretraining first."""
-    fitted, panels = any(len(run.pretraining) for run in runs), []
-    if _has_iterations(runs) or fitted:
-        panels = figure.subplots(fitted + 3 * _has_iterations(runs), 2).ravel()
+    fitted, rows = any(len(run.pretraining) for run in runs), rows_of(runs)
+    panels = figure.subplots(rows, 2).ravel() if rows else ()
     if fitted:
         _draw_pretraining(panels[0], panels[1], runs)
         panels = panels[2:]
     if not _has_iterations(runs):
         text = "no optimisation" if all(run.planned == 0 for run in runs) else "no iteration yet"
-        if not fitted:
-            return common.note(figure.subplots(), text)
-        figure.suptitle(text, fontsize="medium", color="0.35")
-        return None
+        return figure.suptitle(text, fontsize="medium") if fitted else common.note(figure.subplots(), text)
     systems = [run.system for run in runs]
     _draw_energy(panels[0], runs, common.energy_label(systems))
     if any(run.reference for run in runs):

@@ -165,8 +165,10 @@ def _map(figure, run, measured, values, label, title, **look):
     axes.grid(False)
     axes.set_title(title_of(measured, title, word), fontsize="medium")
     if run.system.get("kind") != "trap":
+        limits = axes.get_xlim(), axes.get_ylim()
         for line, name in ((axes.xaxis, kept[0]), (axes.yaxis, kept[1])):
             line.set_ticks(*QUARTERS if name.startswith("q") else (measured.axes[name][:: 1 + len(edges[0]) // 12],))
+        axes.set(xlim=limits[0], ylim=limits[1])
 
 
 def _projected(measured):
