@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SMALL
 
 from parvmc import config, declarations, verify
 from parvmc.__main__ import command_line
@@ -14,8 +14,6 @@ from parvmc.deck import check_ranks, duration
 
 DECKS = sorted((ROOT / "inputs").glob("*.toml"))
 JOBS = sorted((ROOT / "jobs").glob("*.sbatch"))
-SMALL = {"sampler.walkers": 256, "sampler.lanes": 128, "sampler.equilibration": 20, "optimizer.iterations": 3}
-SMALL |= {"optimizer.samples": 256, "production.samples": 64 * 256, "production.equilibration": 20}
 decks = pytest.mark.parametrize("deck", DECKS, ids=lambda path: path.stem)
 jobs = pytest.mark.parametrize("script", JOBS, ids=lambda path: path.stem)
 
