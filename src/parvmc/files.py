@@ -261,7 +261,7 @@ class Metrics:
         """The lines of the file, as dicts; a line that was only half written is left out."""
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as lines:
             for line in lines:
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(ValueError, RecursionError):
                     record = json.loads(line)
                     if isinstance(record, dict):
                         yield record
