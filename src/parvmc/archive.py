@@ -157,8 +157,15 @@ class Reader:
         with self._reading():
             return self._file[path].shape
 
+    def layout(self, path):
+        """Shape, type and, for each axis, the path of the coordinates that `Dataset.axes` named, "" for none."""
+        with self._reading():
+            node = self._file[path]
+            axes = (axis[0].name.lstrip("/") if len(axis) else "" for axis in node.dims)
+            return node.shape, node.dtype, tuple(axes)
+
     def value(self, path, rows=()):
-        """Array, number or text of a dataset; rows: a slice of its first axis."""
+        """Array, number or text of a dataset, or what an index, such as a slice of its rows, selects."""
         with self._reading():
             return _plain(self._file[path][rows])
 
