@@ -144,9 +144,7 @@ def _draw_blocking(axes, runs):
         face = look["color"] if table.plateau else "white"
         chosen = {"marker": marker, "markersize": 9.0, "linestyle": "", "color": look["color"], "zorder": 4}
         label = f"{run.label}: {run.error:.2g}, {text}"
-        axes.plot(
-            size[table.level], run.error, **chosen, markerfacecolor=face, markeredgecolor="black", label=label
-        )
+        axes.plot(size[table.level], run.error, **chosen, markerfacecolor=face, markeredgecolor="black", label=label)
         axes.axhline(run.error, color=look["color"], linestyle=(0, (1, 2)), linewidth=0.8)
     axes.set_xscale("log", base=2)
     if len(shown) > 1:

@@ -153,7 +153,14 @@ def _draw_band(axes, runs, first=0):
         axes.plot(x, energy, **look, label=run.caption)
         if run.final:
             bar = {"fmt": common.MARKERS[number % len(common.MARKERS)], "color": look["color"], "capsize": 2.0}
-            axes.errorbar([_right_of(run)], [run.final[0]], [run.final[1]], **bar, markeredgecolor="white", label=_once(axes, "production"))
+            axes.errorbar(
+                [_right_of(run)],
+                [run.final[0]],
+                [run.final[1]],
+                **bar,
+                markeredgecolor="white",
+                label=_once(axes, "production"),
+            )
 
 
 def _right_of(run):

@@ -65,7 +65,7 @@ def _of_trap(system, name, axes):
     isotropic = all(frequency == omega[0] for frequency in omega)
     grid = np.meshgrid(*axes.values(), indexing="ij") if axes else []
     found, source = None, "ideal gas"
-    if particles == 1 or pair["kind"] == "none" or strength == 0.0 and pair["kind"] != "hard_sphere":
+    if particles == 1 or pair["kind"] == "none" or (strength == 0.0 and pair["kind"] != "hard_sphere"):
         if name == "density" and isotropic:
             found = trap_curves.ideal_density(particles, omega, [grid[0], *[0.0] * (dimensions - 1)])
         elif name == "cartesian_density":
