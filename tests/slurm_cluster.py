@@ -91,7 +91,7 @@ class Cluster:
     def __exit__(self, *exception):
         """End the jobs, then the daemons, then whatever of theirs is left."""
         with contextlib.suppress(subprocess.SubprocessError):
-            self.run("scancel", "--user", getpass.getuser(), timeout=10)
+            self.run("scancel", "--user", getpass.getuser(), check=False, timeout=10)
         daemons = [pid for file in self.base.rglob("*.pid") if (pid := self._pid(file))]
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in [pid for pid in daemons if self._is_ours(pid)] + (self._processes() if number == 9 else []):
@@ -166,7 +166,7 @@ class Cluster:
                 raise TimeoutError(f"waited {seconds} seconds for {what}\n{queue}")
             time.sleep(0.1)
 
-    def wait_for_end(self, number, seconds=120):
+    def wait_for_end(self, number, seconds=300):
         """Wait until a job has ended for good and return its fields."""
         self.wait_for(lambda: self.job(number)["JobState"] in ENDED, seconds, f"job {number} to end")
         return self.job(number)
@@ -197,7 +197,7 @@ class Cluster:
         self.run("scontrol", "update", f"nodename={name}", "state=down", "reason=test")
 
     def repair_node(self, name):
-        """Start a failed node again."""
+        """Start a failed node again; ReturnToService=2 puts it to use."""
         self.start_node(name)
         self.wait_for(lambda: self.states()[name] == "idle", 30, f"{name} to come back")
 
