@@ -152,15 +152,14 @@ def _draw_band(axes, runs, first=0):
         axes.fill_between(x, energy - error, energy + error, color=look["color"], alpha=0.25, linewidth=0.0)
         axes.plot(x, energy, **look, label=run.caption)
         if run.final:
-            bar = {"fmt": common.MARKERS[number % len(common.MARKERS)], "color": look["color"], "capsize": 2.0}
-            axes.errorbar(
-                [_right_of(run)],
-                [run.final[0]],
-                [run.final[1]],
-                **bar,
-                markeredgecolor="white",
-                label=_once(axes, "production"),
-            )
+            bar = _bar(number) | {"label": _once(axes, "production")}
+            axes.errorbar([_right_of(run)], [run.final[0]], [run.final[1]], **bar)
+
+
+def _bar(number):
+    """The look of the point that stands for production."""
+    look = {"fmt": common.MARKERS[number % len(common.MARKERS)], "color": common.look_of(number)["color"]}
+    return look | {"capsize": 2.0, "markeredgecolor": "white"}
 
 
 def _right_of(run):
@@ -207,9 +206,8 @@ def _draw_distance(axes, runs, label):
         axes.plot(run.iterations, _positive(error), **noise, label=_once(axes, "standard error of an iteration"))
         if run.final and run.final[0] > run.reference[0]:
             value, error = run.final[0] - run.reference[0], run.final[1]
-            bar = {"fmt": common.MARKERS[number % len(common.MARKERS)], "color": look["color"], "capsize": 2.0}
             lower = min(error, 0.9 * value)
-            axes.errorbar([_right_of(run)], [value], [[lower], [error]], **bar, markeredgecolor="white")
+            axes.errorbar([_right_of(run)], [value], [[lower], [error]], **_bar(number))
     if any(np.isfinite(line.get_ydata()).any() for line in axes.lines):
         axes.set_yscale("log")
     axes.set_ylabel(label)

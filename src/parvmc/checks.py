@@ -191,7 +191,7 @@ def _virial(n):
     number, rule = f"ratio {1.0 + away:.4f}", f"1 within {VIRIAL:g} and {ERRORS:g} errors"
     passed, threshold = abs(away) <= VIRIAL + slack, VIRIAL + slack
     if not passed and not scale_is_trained(n.deck):
-        why = "the length scale of the state is not optimised, so that the identity need not hold"
+        why = "no length scale of the state is optimised (sigma, alpha), so that the identity need not hold"
         return Check(None, away, threshold, number, rule, why)
     fault = f"the virial ratio is {1.0 + away:.4f}: the state's length scale is not at its optimum; optimise longer"
     return _judged(passed, away, threshold, number, rule, fault)
