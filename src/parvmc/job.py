@@ -201,10 +201,15 @@ def _was_before(job):
     steps = 0 if more_iterations else counters["steps"]
 
     def was_before(line):
-        iterations = reached.get(line["phase"], 0)
-        return line.get("iteration", math.inf) <= iterations or line.get("step", math.inf) < steps
+        iterations = reached.get(str(line.get("phase")), 0)
+        iteration, step = (line.get(name) for name in ("iteration", "step"))  # whatever is in a damaged file
+        return _number(iteration) <= iterations or _number(step) < steps
 
     return was_before
+
+
+def _number(value):
+    return value if isinstance(value, int | float) else math.inf
 
 
 def _ignore(message):
