@@ -186,7 +186,7 @@ def test_the_trend_of_a_straight_line_is_the_line():
 
 def test_steps_that_were_taken_back_are_no_drift():
     """Their energies are those of a step that was refused; without the column they would count."""
-    history, refused = settled(), np.arange(300) % 2.0
+    history, refused = settled(), np.minimum(np.arange(300) % 3.0, 1.0)
     jumped = {"energy": history["energy"] + refused * np.maximum(0.0, np.linspace(-0.2, 0.1, 300))}
     assert "drift" in failed(history=jumped)
     assert failed(history=jumped | {"shrunk": refused}) == set()
