@@ -178,9 +178,11 @@ def show(result):
         show_quality(result)
         show_blocking(result)
     elif result.components:
-        energies = result.series("energy")
-        line("production", f"{len(energies)} rows of {energies.shape[1]} batches so far, errors come at the end")
-        line("energy", f"{energies.mean():.6g} on average so far")
+        energies = result.lazy_series("energy")
+        rows, batches = energies.shape
+        line("production", f"{rows} rows of {batches} batches so far, errors come at the end")
+        mean = sum(piece.sum() for _, piece in energies.pieces()) / (rows * batches)
+        line("energy", f"{mean:.6g} on average so far")
     else:
         line("production", "not begun")
     show_verdict(result)
