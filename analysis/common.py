@@ -79,3 +79,54 @@ def drawing():
     from matplotlib import rc_context
 
     return rc_context(STYLE)
+
+
+# --- curves of several runs in one panel
+
+DASHES = ("-", "--", "-.", ":")
+
+
+def look_of(number):
+    """Return the colour and the dashes of a run's curve, by its number among the files; they differ in grey too."""
+    return {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number % len(DASHES)]}
+
+
+def label_of(path):
+    """Return what to call a file in a legend."""
+    return Path(path).name.removesuffix(".h5")
+
+
+def note(axes, text):
+    """Say in an otherwise empty panel why it is empty."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", color="0.35", transform=axes.transAxes, wrap=True)
+
+
+def energy_label(systems, what="energy"):
+    """Return the label of an axis with energies of these systems (tables of decks), with the unit where they share
+    one."""
+    units = {"hartree" if system.get("kind") == "trap" else "units of the couplings" for system in systems}
+    return f"{what} ({units.pop()})" if len(units) == 1 else what
+
+
+def add_table(found):
+    """Give a parser the option --table, with which a figure is drawn only where --output is given too."""
+    found.set_defaults(output=None)
+    found.add_argument("--table", action="store_true", help="print the numbers; draws only if --output is given")
+
+
+def conclude(given, default, items, size, draw, table, failures):
+    """Print table(items) where it was asked for, draw(figure, items) into a figure of the size; return the exit status.
+
+    given: the parsed arguments; default: name of the figure's file; items: what was read from the files.
+    """
+    if items and given.table:
+        print(table(items))
+    if items and (given.output or not given.table):
+        output = given.output or Path(default)
+        found = figure(*size)
+        with drawing():
+            draw(found, items)
+            found.savefig(output)
+        print(f"wrote {output}")
+    return ended(failures)

@@ -157,6 +157,48 @@ def test_a_job_that_needs_three_time_limits(checkout, whole, job):
     checkout.assert_finished(number, whole, starts=3, restarts=2)
 
 
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory):
+    """(options, result) of a run whose production takes 75 seconds on two ranks, as two shorter ones tell."""
+    folder = tmp_path_factory.mktemp("long")
+    (folder / "small.toml").write_text(DECK)
+    fixed = ["--set", 'output.checkpoint_interval="5 s"', "--set"]
+
+    def run(samples, output):
+        words = command("small.toml", *fixed, f"production.samples={samples}", "-o", output, ranks=2)
+        started = time.monotonic()
+        subprocess.run(words, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
+        return time.monotonic() - started
+
+    sizes = 64 * 512 * 20, 64 * 512 * 200
+    seconds = [run(samples, f"{samples}.h5") for samples in sizes]
+    samples = int(75 * (sizes[1] - sizes[0]) / (seconds[1] - seconds[0])) // 512 * 512
+    run(samples, "long.h5")
+    return [*fixed, f"production.samples={samples}"], folder / "long.h5"
+
+
+LIMITS = {
+    "asked from SLURM": (ONE_NODE, ("--time=1", "--signal=WINCH@1"), 25, 2),  # nobody heeds WINCH
+    "signal to the ranks": (ONE_NODE, ("--time=2", "--signal=USR1@60"), 0, 1),
+    "signal to the shell": (MPIRUN, ("--time=2", "--signal=B:USR1@60"), 0, 1),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("job", "limits", "pause", "restarts"), LIMITS.values(), ids=LIMITS.keys())
+def test_real_time_limits(checkout, long_run, job, limits, pause, restarts):
+    """Limits of SLURM's own, whole minutes, of which a slow start takes `pause` seconds: stopped in time, requeued."""
+    with checkout.activate.open("a") as lines:
+        lines.write(f"sleep {pause}\n")
+    options, reference = long_run
+    number = checkout.submit((*job, *limits), *options)
+    fields = checkout.cluster.wait_for_end(number, 900)
+    assert int(fields["Restarts"]) >= restarts, checkout.log()
+    checkout.assert_finished(number, reference, int(fields["Restarts"]) + 1, int(fields["Restarts"]))
+    reason = "before the time limit" if pause else "by SIGUSR1"
+    assert checkout.log().count(f"stopped {reason}") == int(fields["Restarts"])
+
+
 @pytest.mark.slow
 @jobs
 def test_a_cancelled_job_saves_and_the_next_goes_on(checkout, whole, job):

@@ -120,12 +120,12 @@ def _prepare(world, arguments, held):
         limit = None if options.time_limit is None else _time_limit(options.time_limit)
         deck, original = jobs.read_deck(options)
         check_ranks(deck, world.size)
-        if options.check:
-            from parvmc.estimate import estimate
+        from parvmc.estimate import estimate, require_memory
 
-            print(config.dumps(deck))
-            print(estimate(deck, world.size))
+        if options.check:
+            print(config.dumps(deck), estimate(deck, world.size), sep="\n")
             return None, None, progress
+        require_memory(deck, world.size)
         if options.output is None:
             options.output = Path(options.deck.stem + ".h5")
         job = jobs.prepare(deck, original, options, held, progress)

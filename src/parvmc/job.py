@@ -76,8 +76,9 @@ def read_deck(options):
         overrides.append(f"seed={options.seed}")
     if options.deck is not None:
         # a run that is resumed does not look at the file that it once started from
-        deck = config.load(options.deck, overrides, strict=not options.resume)
-        return config.resolved(deck), options.deck.read_bytes().decode("utf-8-sig")
+        text = config.read(options.deck)
+        deck = config.loads(text, overrides, options.deck.parent, strict=not options.resume)
+        return config.resolved(deck), text
     if not (options.resume and options.output):
         raise Refused("a deck is needed, or --resume with -o FILE to take the deck from that run; see --help")
     files = _files(options.output)

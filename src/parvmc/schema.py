@@ -124,6 +124,10 @@ def _allowed(annotation, path):
     return f"{words} ({meaning.documentation})" if meaning else words
 
 
+def _missing(annotation, path):
+    return f"is missing; give {_allowed(annotation, path)}"
+
+
 # --- the schema ------------------------------------------------------------------------------------------------------
 
 
@@ -177,17 +181,21 @@ class Reader:
             raise DeckError(self.found)
         return result
 
+    def _note(self, key, words):
+        """Add a problem; words: a function that returns the message, asked only where it will be shown."""
+        self.found.append((key, words() if len(self.found) < LISTED else "is wrong too"))
+
     def _build(self, cls, table, path):
         before, values = len(self.found), {}
         for key in table:
             if key not in _fields(cls):
-                self.found.append((dotted(path, key), self._unknown(cls, key, path)))
+                self._note(dotted(path, key), functools.partial(self._unknown, cls, key, path))
         for name, (annotation, default) in _fields(cls).items():
             here = dotted(path, name)
             if name in table:
                 values[name] = self._field(annotation, default, table[name], here)
             elif default is MISSING:
-                self.found.append((here, f"is missing; give {_allowed(annotation, here)}"))
+                self._note(here, functools.partial(_missing, annotation, here))
         return cls(**values) if len(self.found) == before else None
 
     def _field(self, annotation, default, value, path):
@@ -215,11 +223,14 @@ class Reader:
         kind = value.get("kind", getattr(default, "kind", None))
         if isinstance(kind, str) and kind in kinds.known:
             return self._build(kinds.known[kind], value, path)
-        near = nearest(kind, kinds.known) if isinstance(kind, str) else None
+        self._note(f"{path}.kind", lambda: self._unknown_kind(kind, kinds.known))
+        return None
+
+    def _unknown_kind(self, kind, known):
+        near = nearest(kind, known) if isinstance(kind, str) else None
         reason = "is missing" if kind is None else f"cannot be {shown(kind)}"
         hint = f'did you mean "{near}"? Known kinds:' if near else "give one of"
-        self.found.append((f"{path}.kind", f"{reason}; {hint} {', '.join(_quoted(kinds.known))}"))
-        return None
+        return f"{reason}; {hint} {', '.join(_quoted(known))}"
 
     def _leaf(self, annotation, value, path):
         """Check one value; in JSON pydantic is strict about types and still takes a list for a tuple."""
@@ -234,7 +245,7 @@ class Reader:
 
     def _reject(self, annotation, value, path):
         limit = " that fits into 64 bits" if type(value) is int and abs(value) >= 2**63 else ""
-        self.found.append((path, f"cannot be {shown(value)}; give {_allowed(annotation, path)}{limit}"))
+        self._note(path, lambda: f"cannot be {shown(value)}; give {_allowed(annotation, path)}{limit}")
 
     def _unknown(self, cls, key, path):
         """Return where an unknown key belongs, else the nearest known name; then the names that are known here."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parvmc import archive, checksum, results
+from parvmc import archive, results
+from parvmc.stored import pieces
 
 STATUSES = ("running", "stopped", "finished", "failed")
 COLUMNS = ("block_size", "blocks", "error", "error_of_error")
@@ -173,7 +174,7 @@ def _production(reader, wanted):
         path, shape = f"production/{name}", (len(step), wanted.batches)
         found = reader.shape(path)
         require(found == shape, f"the series {name} has the shape {list(found)} in place of {list(shape)}")
-        for rows in _pieces(len(step), 8 * wanted.batches):
+        for rows in pieces(len(step), 8 * wanted.batches):
             require_finite(reader.value(path, rows), f"the series {name}")
     return len(step)
 
@@ -183,12 +184,6 @@ def _observable(reader, path):
     shape = tuple(len(reader.value(f"{path}/{axis}")) for axis in axes)
     for name in {"values", "errors"} & {"values", *reader.names(path)}:
         require(reader.shape(f"{path}/{name}") == shape, f"{path} does not have the shape of its axes")
-
-
-def _pieces(rows, bytes_per_row):
-    """Slices that cover so many rows, each of a size that is read at once."""
-    step = max(1, checksum.BYTES_PER_READ // max(1, bytes_per_row))
-    return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
 
 
 # ---------------------------------------------------------------------------------------------------------- checkpoints
@@ -230,7 +225,7 @@ def checkpoint(path):
         fits = shape[:1] == (wanted.batches,) and shape[1:] == inner.get(name, shape[1:])
         require(fits, f"{name} has the shape {list(shape)}, which is not that of its deck")
         if dtype.kind == "f" and not name.startswith("observed"):
-            for rows in _pieces(shape[0], dtype.itemsize * math.prod(shape[1:])):
+            for rows in pieces(shape[0], dtype.itemsize * math.prod(shape[1:])):
                 require_finite(found.blocks(name, rows.start, rows.stop), name)
     return f"sound checkpoint of parvmc, iteration {done} of {wanted.iterations}, production step {steps}"
 

@@ -34,6 +34,7 @@ from parvmc.dispatch import implements, settings
 from parvmc.states import gaussian_rbm_blocks, gaussian_rbm_derivatives  # noqa: F401  registers their kernels
 from parvmc.states.gaussian_rbm_lanes import GaussianRbm
 
+MOST_WEIGHTS = 2**24  # 128 MB
 GROUPS = {"visible_bias": "a", "hidden_bias": "b", "weights": "w", "sigma": "sigma"}
 CONVENTIONS = {"course": (2.0, 2.0), "lecture": (1.0, 0.0)}  # (gaussian_factor k, coupling_power c)
 
@@ -96,6 +97,9 @@ def _problems(factor, space):
         found.append(("sigma", f"has {len(factor.sigma)} values for {space.units} visible units; give one per unit"))
     if isinstance(factor.sigma, tuple) and factor.sigma_shared and len(set(factor.sigma)) > 1:
         found.append(("sigma", "has different values although sigma_shared is true; give one number"))
+    if factor.hidden * space.units > MOST_WEIGHTS:
+        text = f"gives {factor.hidden} x {space.units} weights, and {MOST_WEIGHTS} are the most"
+        found.append(("hidden", f"{text}; give {MOST_WEIGHTS // space.units} or fewer"))
     if factor.sigma_shared and len(set(space.omega)) > 1 and factor.sigma == "trap":
         found.append(("sigma_shared", 'cannot be true with a different omega along each axis and sigma = "trap"'))
     return found
