@@ -88,7 +88,8 @@ def point_of(result, with_covariance):
 
 def _batch_means(result, name):
     """Return float64[batches], the mean of a series over its steps."""
-    return result.series(name).mean(axis=0)
+    found = result.lazy_series(name)
+    return sum(rows.sum(axis=0) for _, rows in found.pieces()) / len(found)
 
 
 def _covariance(result, error):
@@ -152,7 +153,7 @@ def rows_of(points, by):
         known = point.reference
         difference = Measured(point.energy - known[0], point.error) if known else None
         errors = f"{difference.value / point.error:+.1f}" if known and point.error > 1e-12 * abs(known[0]) else None
-        row = [Path(point.path).stem, *(point.keys.get(name) for name in by), Measured(point.energy, point.error)]
+        row = [common.label_of(point.path), *(point.keys.get(name) for name in by), Measured(point.energy, point.error)]
         rows.append([*row, f"{point.variance:.3g}", known and f"{known[0]:.10g}", difference, errors, point.status])
     return header, rows
 

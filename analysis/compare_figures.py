@@ -3,20 +3,18 @@
 import itertools
 import math
 import textwrap
-from pathlib import Path
 
 import common
 import numpy as np
 from tables import is_number, shown
 
 
-def unit_of(points):
-    """Return the energy's unit for an axis."""
-    return "hartree" if points[0].keys["system.kind"] == "trap" else "units of the couplings"
+def _label(points):
+    return common.energy_label([{"kind": point.keys["system.kind"]} for point in points], "energy E")
 
 
 def _value(point, by):
-    return point.keys.get(by[0]) if by else Path(point.path).stem
+    return point.keys.get(by[0]) if by else common.label_of(point.path)
 
 
 def _wrapped(system):
@@ -53,7 +51,7 @@ def energies(groups, by, output):
             _energies(panel, points, by, places)
             panel[0].set_title(_wrapped(system), fontsize="small")
             panel[-1].set_xlabel(by[0] if by else "run")
-            panel[0].set_ylabel(f"energy E ({unit_of(points)})")
+            panel[0].set_ylabel(_label(points))
             if known:
                 panel[1].set_ylabel(r"E $-$ reference")
         figure.savefig(output)
@@ -100,7 +98,7 @@ def lines(groups, found, output):
             reference = next((point.reference[0] for point in points if point.reference), None)
             if reference is not None:
                 axes.axhline(reference, color="0.35", linestyle="--", label="reference", zorder=1)
-            axes.set(xlabel="variance of the local energy", ylabel=f"energy E ({unit_of(points)})")
+            axes.set(xlabel="variance of the local energy", ylabel=_label(points))
             axes.set_title(_wrapped(system), fontsize="small")
             axes.set_xlim(left=0.0)
             axes.legend(fontsize="small")

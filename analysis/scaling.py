@@ -115,7 +115,7 @@ def rows_of(own, is_weak):
     rows = []
     for one, efficiency in zip(own, efficiencies(own, is_weak), strict=True):
         seconds = [_known(one.seconds[name], 1e3, "{:.3g}") for name in ("whole", *PARTS)]
-        row = [Path(one.path).stem, one.ranks, one.walkers, one.iterations, *seconds, f"{efficiency:.3f}"]
+        row = [common.label_of(one.path), one.ranks, one.walkers, one.iterations, *seconds, f"{efficiency:.3f}"]
         row += [_known(one.seconds["exchange"], 1.0 / one.total, "{:.1%}")]
         row += [_known(one.slowest - one.seconds["sampling"], 1.0 / one.total, "{:.1%}")]
         rows.append([*row, None if one.rate is None else f"{one.rate:,.0f}"])
