@@ -27,6 +27,10 @@ HISTORY = {
     "step_norm": ("1", "norm of the step, sqrt(d S d) for reconfiguration, else Euclidean"),
     "shrunk": ("1", "times that the step before this iteration has been taken back; 4: given up, 0: it was right"),
     "seconds": ("s", "wall time of the iteration on rank 0"),
+    "sampling_seconds": ("s", "of it, in sampling: moves, local energies, log-derivatives"),
+    "slowest_sampling_seconds": ("s", "time in sampling of the rank that took longest"),
+    "exchange_seconds": ("s", "of it, in sums over ranks and other calls of MPI, waiting included"),
+    "solve_seconds": ("s", "of it, in finding the step, calls of MPI not included"),
 }
 SCALARS = {
     "energy": (ENERGY, "mean of the estimator"),
