@@ -145,7 +145,7 @@ class Reader:
     def is_group(self, path):
         """Whether a name that is there is a group's, and not a dataset's."""
         with self._reading():
-            return isinstance(self._file[path], h5py.Group)
+            return not hasattr(self._file[path], "shape")
 
     def names(self, group="/"):
         """Names in a group; none if there is no such group."""
