@@ -16,7 +16,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ.setdefault(_name, "1")
 
 import parvmc  # noqa: E402
-from parvmc.parallel import LaunchError, World  # noqa: E402
+from parvmc import guide  # noqa: E402
+from parvmc.parallel import LaunchError, World, launched  # noqa: E402
+from parvmc.stopping import Signals  # noqa: E402
 
 OK, FAILED, WRONG = 0, 1, 2
 
@@ -25,6 +27,7 @@ def command_line():
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m parvmc",
+        allow_abbrev=False,  # --alone is looked for before the rest is understood
         description="Variational Monte Carlo with restricted-Boltzmann-machine trial states.",
         epilog="Exit status: 0 finished; 2 the deck or the command line is wrong; 75 stopped early, the checkpoint is "
         "saved, resubmit with --resume; 1 anything else.",
@@ -43,30 +46,36 @@ def command_line():
     parser.add_argument("--time-limit", metavar="1:30:00", help="stop cleanly before this much wall time has passed")
     parser.add_argument("--seed", metavar="N", help="override the deck's seed")
     parser.add_argument("--quiet", action="store_true", help="print the final line and warnings alone")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: print lines of JSON")
+    parser.add_argument("--alone", action="store_true", help="run in this process by itself, whatever has started it")
+    guide.add_to(parser)
     parser.add_argument("--version", action="version", version=f"parvmc {parvmc.__version__}")
     return parser
 
 
 def main(arguments=None):
     """Run the program on this rank and return its exit status; an exception on one rank ends the job on all."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    with Signals() as signals:  # before MPI starts: some would end this process
+        return _on_this_rank(arguments, signals)
+
+
+def _on_this_rank(arguments, signals):
+    alone = "--alone" in arguments or (guide.is_asked(arguments) and not launched())
     try:
-        world = World.start()
+        world = World.start(alone)
     except LaunchError as error:
         print(f"parvmc: {error}", file=sys.stderr)
         return FAILED
     try:
         with contextlib.ExitStack() as held:
-            return _execute(world, arguments, held)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            print(f"parvmc: rank {world.rank}: interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
-        else:
-            print(f"parvmc: rank {world.rank}:\n{traceback.format_exc()}", end="", file=sys.stderr)
-        sys.stderr.flush()
+            return _execute(world, arguments, signals, held)
+    except BaseException:
+        print(f"parvmc: rank {world.rank}:\n{traceback.format_exc()}", end="", file=sys.stderr, flush=True)
         world.abort(FAILED)
 
 
-def _execute(world, arguments, held):
+def _execute(world, arguments, signals, held):
     """Prepare on rank 0 alone, tell the others what came of it, and run."""
     job, clock, progress = None, None, None
     status = OK
@@ -84,31 +93,37 @@ def _execute(world, arguments, held):
     from parvmc.clock import Clock
     from parvmc.progress import Progress
     from parvmc.simulation import NotFinite
+    from parvmc.stopping import Orders
 
     job = job or job_for_all
     clock = clock or Clock(limit=None, interval=math.inf)  # rank 0's counts
     progress = progress or Progress(speaks=False, quiet=True)
     job.provenance = provenance.describe(world)
+    signals.speaks = world.is_root
     try:
-        return run.run(job, world, clock, progress)
-    except NotFinite as error:
-        progress.warn(f"stopped, the checkpoint is saved: {error}")
+        return run.run(job, world, Orders(signals, clock, job.files.stops if world.is_root else ()), progress)
+    except (NotFinite, run.NotWritten) as error:
+        progress.fail(str(error))
         return FAILED
 
 
 def _prepare(world, arguments, held):
     """Return (job, clock, progress), job None where nothing is left to run; raise SystemExit with the status
     otherwise."""
-    options = command_line().parse_args(arguments)
+    parser = command_line()
+    options = parser.parse_args(arguments)
+    if guide.is_asked(arguments):
+        raise SystemExit(guide.answer(options, parser))
 
-    from parvmc import archive, config
+    from parvmc import archive, config, scheduler
     from parvmc import job as jobs
     from parvmc.clock import Clock
     from parvmc.deck import check_ranks, duration
     from parvmc.progress import Progress
     from parvmc.schema import DeckError
 
-    progress = Progress(speaks=True, quiet=options.quiet)
+    progress = Progress(speaks=True, quiet=options.quiet, form=options.log_format)
+    held.callback(progress.clear)
     try:
         limit = None if options.time_limit is None else _time_limit(options.time_limit)
         deck, original = jobs.read_deck(options)
@@ -122,7 +137,7 @@ def _prepare(world, arguments, held):
         if options.output is None:
             options.output = Path(options.deck.stem + ".h5")
         job = jobs.prepare(deck, original, options, held, progress)
-        clock = Clock(limit, duration(deck.output.checkpoint_interval), STARTED)
+        clock = Clock(limit, duration(deck.output.checkpoint_interval), STARTED, scheduler.seconds_left)
     except (DeckError, jobs.Refused, archive.Locked) as error:
         print(f"parvmc: {error}", file=sys.stderr)
         raise SystemExit(WRONG) from None
@@ -130,7 +145,7 @@ def _prepare(world, arguments, held):
         print(f"parvmc: {error}", file=sys.stderr)
         raise SystemExit(FAILED) from None
     if job is None:
-        progress.conclude(f"{options.output} is finished already; nothing to do")
+        progress.conclude(f"{options.output} is finished already; nothing to do", "finished")
     return job, clock, progress
 
 

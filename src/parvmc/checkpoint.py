@@ -1,5 +1,7 @@
 """What of a simulation goes into a checkpoint, and back, on any number of ranks."""
 
+import math
+
 import numpy as np
 
 from parvmc import archive
@@ -19,7 +21,10 @@ COUNTERS = (
 
 
 def save(simulation, job):
-    """Write a checkpoint; called on all ranks, the walkers stream batch by batch to rank 0 and into the file."""
+    """Write a checkpoint; called on all ranks, the walkers stream batch by batch to rank 0 and into the file.
+
+    Raises OSError on rank 0 alone where it cannot be written.
+    """
     world = simulation.world
     local = {
         "positions": simulation.positions,
@@ -35,9 +40,7 @@ def save(simulation, job):
         for name, values in local.items()
     }
     if not world.is_root:
-        for _, _, blocks in batched.values():
-            for _ in blocks:
-                pass
+        _exhaust(batched)
         return
     counters = {name: getattr(simulation, name) for name in COUNTERS} | {
         "per_row": simulation.series.per_row,
@@ -63,7 +66,18 @@ def save(simulation, job):
         },
     }
     attributes = {"deck": job.deck_text, "original": job.original, "counters": counters}
-    archive.write_checkpoint(job.files, attributes, common, batched)
+    try:
+        archive.write_checkpoint(job.files, attributes, common, batched)
+    except OSError:
+        _exhaust(batched)
+        raise
+
+
+def _exhaust(batched):
+    """Send what there is to send, or take what is being sent and drop it."""
+    for _, _, blocks in batched.values():
+        for _ in blocks:
+            pass
 
 
 def restore(simulation, checkpoint):
@@ -93,6 +107,9 @@ def restore(simulation, checkpoint):
         elif kind == "parameters":
             index, _, own = rest.partition("/")
             simulation.parameters[int(index)][own] = values
+
+    for values in simulation.history.values():  # of before there was such a column
+        values[:0] = [math.nan] * (simulation.iteration - len(values))
 
     def share(name):
         return world.scatter(simulation.batches, lambda first, last: checkpoint.blocks(name, first, last))

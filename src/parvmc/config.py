@@ -18,12 +18,13 @@ from parvmc.deck import LEAST_STEPS, SAMPLES, Deck, deck_problems
 from parvmc.declarations import filled, listed, space
 from parvmc.schema import DeckError, Reader, dotted, nearest, shown
 
-FREE = {"title", "output.checkpoint_interval", "production.target_error"}  # a resumed run may change them
+# What a resumed run may change, and what it may raise
+FREE = {"title", "output.checkpoint_interval", "output.on_write_error", "production.target_error"}
+GROWING = {"optimizer.iterations", "production.samples", "production.max_samples"}
 LARGEST = 1 << 20  # bytes of a deck: ten thousand particles, each with a width of its own, have half of it
 TOO_DEEP = "is nested far too deeply, or has a number of thousands of digits"
 # A key of a hundred parts. tomllib's memory grows with their square: twenty thousand took gigabytes.
 DEEP_KEY = re.compile(r"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){100}""")
-GROWING = {"optimizer.iterations", "production.samples", "production.max_samples"}  # a resumed run may raise them
 
 
 def _located(deck, folder, strict):

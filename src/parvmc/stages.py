@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 
-from parvmc import declarations, enumeration, optimization, spaces, statistics, walk
+from parvmc import declarations, enumeration, launch, optimization, spaces, statistics, walk
 from parvmc.observables.several import Nothing
-from parvmc.simulation import NotFinite
+from parvmc.simulation import MOVES_PER_CALL, NotFinite
 
 TUNING_SWEEPS = 20
 FIRST_LOOK = 1024
@@ -21,6 +21,7 @@ BETAS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 def compile_kernels(simulation):
     """Call every kernel that the run needs on no work, one rank of each node first: the others load what it left."""
+    yield {"phase": "compilation", "sweep": 0, "of": 1}
     lanes, rows = simulation.lanes, len(simulation.columns)
     positions, randoms = simulation.positions[:1].copy(), simulation.randoms[:1].copy()
     sampler, hamiltonian, state = simulation.sampler_pack(), simulation.hamiltonian_pack(), simulation.state_pack()
@@ -44,11 +45,13 @@ def compile_kernels(simulation):
         )
 
     simulation.world.one_per_node_first(call)
+    yield {"phase": "compilation", "sweep": 1, "of": 1, "warnings": launch.cache_warnings(simulation.world)}
 
 
 def _walk(simulation, done, sweeps):
     """Walk up to TUNING_SWEEPS of the sweeps that are left and return how many; the step is tuned in the first half."""
-    count = min(TUNING_SWEEPS, max(1, sweeps // 4), sweeps - done)
+    moves = simulation.deck.sampler.walkers * simulation.space.particles
+    count = min(TUNING_SWEEPS, max(1, MOVES_PER_CALL // moves), max(1, sweeps // 4), sweeps - done)
     accepted = walk.equilibrate(
         simulation.sampler_pack(), simulation.state_pack(), simulation.positions, simulation.randoms, count
     )
@@ -56,7 +59,7 @@ def _walk(simulation, done, sweeps):
     sampler = simulation.deck.sampler
     target = declarations.target_acceptance(sampler, simulation.space)
     if target is not None and done + count <= (sweeps + 1) // 2:
-        rate = accepted / (count * sampler.walkers * simulation.space.particles)
+        rate = accepted / (count * moves)
         simulation.step_length *= math.exp(2.0 * (rate - target))
     return count
 
