@@ -26,8 +26,9 @@ examples:
 
 --by takes any key of the deck with every default filled in (state.0 is its first [[state]]), and provenance.ranks. It
 can be given several times: the first is the axis of the figure, the others make its curves. Without it the keys are
-those in which the decks differ. Energies are finished ones, by blocking; of a run in production the mean so far with
-the error of independent batches; before that the last iteration's.
+those in which the decks differ, of which the figure has two. Energies are finished ones, by blocking; of a run in
+production the mean so far with the error of independent batches; before that the last iteration's. The error of the
+energy at zero variance is the statistical one alone: a curve that bends less than is noticed moves it by more.
 """
 NOT_COMPARED = ("title", "seed", "output.", "production.", "system.")
 HEAVY = 2.0  # times the estimator's variance: what is left is no 1/r, and infinite in two dimensions
@@ -106,9 +107,14 @@ def _covariance(result, error):
 
 
 def differing(points, wanted):
-    """Return the keys, of those that wanted(key) is true for, in which the decks of the points differ."""
+    """Return the keys, of those that wanted(key) is true for, in which the decks of the points differ.
+
+    Where kinds differ, so do most of the keys beside them: the kind alone tells.
+    """
     names = dict.fromkeys(itertools.chain(*(point.keys for point in points)))
-    return [name for name in names if wanted(name) and len({point.keys.get(name) for point in points}) > 1]
+    found = [name for name in names if wanted(name) and len({point.keys.get(name) for point in points}) > 1]
+    kinds = tuple(name.removesuffix("kind") for name in found if name.endswith(".kind"))
+    return [name for name in found if name.endswith(".kind") or not name.startswith(kinds)]
 
 
 def arranged(points, by):
@@ -122,9 +128,17 @@ def arranged(points, by):
         groups = grouped(points, scanned)
         for group in groups.values():
             by = by + differing(group, lambda name: not name.startswith((*NOT_COMPARED, "provenance.")))
-        by = scanned + sorted(set(by), key=lambda name: not all(is_number(point.keys.get(name)) for point in points))
+        by = scanned + sorted(dict.fromkeys(by), key=lambda name: _rank(points, name))
         by = by or differing(points, lambda name: name == "provenance.ranks")
     return by, grouped(points, by)
+
+
+def _rank(points, name):
+    """Return the place of a key among those that differ: numbers first, the state before how it was found."""
+    sections = ("state", "sampler", "optimizer", "pretrain")
+    section = name.partition(".")[0]
+    is_text = not all(is_number(point.keys.get(name)) for point in points)
+    return is_text, sections.index(section) if section in sections else len(sections)
 
 
 def grouped(points, by):
@@ -223,7 +237,7 @@ def main(arguments=None):
         if given.extrapolate:
             compare_figures.lines(groups, found, given.output)
         else:
-            compare_figures.energies(groups, by, given.output)
+            compare_figures.energies(groups, given.by or by[:2], given.output)
         print(f"wrote {given.output}", file=sys.stderr)
     return common.ended(failures)
 

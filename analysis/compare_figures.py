@@ -66,7 +66,8 @@ def _energies(panel, points, by, places):
     looks = zip(curves.items(), itertools.cycle(common.COLORS), itertools.cycle(common.MARKERS), strict=False)
     for (label, own), color, marker in looks:
         xs = [places[_value(point, by)] for point in own]
-        look = {"color": color, "fmt": f"{marker}-" if by else marker, "capsize": 2.5, "linewidth": 0.9}
+        is_curve = by and len(set(xs)) == len(xs)
+        look = {"color": color, "fmt": f"{marker}-" if is_curve else marker, "capsize": 2.5, "linewidth": 0.9}
         panel[0].errorbar(xs, [p.energy for p in own], [p.error for p in own], label=label or "energy", **look)
         pairs = [(x, p.energy - p.reference[0], p.error) for x, p in zip(xs, own, strict=True) if p.reference]
         if pairs:

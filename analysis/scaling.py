@@ -17,10 +17,11 @@ example:
   for n in 1 2 4 8; do mpirun -n $n python -m parvmc inputs/ising_small.toml -o ranks_$n.h5; done
   python analysis/scaling.py ranks_*.h5 --output scaling.pdf
 
-Times are medians over the iterations, of rank 0: sampling; exchange, its calls of MPI, waiting for slower ranks
-included; solve, finding the step, for which the other ranks wait; own sums, over the samples of rank 0. Efficiency is
-iterations per core-second (strong: of the same work; weak: of work in proportion to ranks) relative to the smallest
-number of ranks. Imbalance is how much longer than rank 0 the slowest rank sampled, in parts of the iteration.
+Times are means over the middle half of the iterations, of rank 0: sampling; exchange, its calls of MPI, waiting for
+slower ranks included; solve, finding the step, for which the other ranks wait; own sums, over the samples of rank 0.
+Efficiency is iterations per core-second (strong: of the same work; weak: of work in proportion to ranks) relative to
+the smallest number of ranks. Imbalance is how much longer than rank 0 the slowest rank sampled, in parts of the
+iteration.
 """
 PARTS = ("sampling", "exchange", "solve", "own sums")
 HATCHES = ("", "////", "....", "xxxx")  # of the bars, for print in grey
@@ -29,8 +30,8 @@ NOT_COMPARED = {"title", "seed", "output", "production", "pretrain"}
 
 class Timing(NamedTuple):
     """A run: ranks, walkers; work: text of the deck but for walkers, samples and what costs no time; seconds: {part:
-    median seconds of an iteration}, parts nan in files without; slowest: of sampling; rate: effective samples per
-    core-second in production, None before its end.
+    seconds of an iteration}, parts nan in files without; rate: effective samples per core-second in production, None
+    before its end.
     """
 
     path: str
@@ -39,12 +40,11 @@ class Timing(NamedTuple):
     work: str
     iterations: int
     seconds: dict
-    slowest: float
     rate: float | None
 
     @property
     def total(self):
-        """Median seconds of an iteration."""
+        """Seconds of an iteration."""
         return self.seconds["whole"]
 
 
@@ -56,23 +56,28 @@ def timing(result):
     whole = np.asarray(history.get("seconds", ()))
     if not len(whole):
         raise ValueError("no iteration of the optimisation yet")
-    columns = {name: np.asarray(history.get(f"{name}_seconds", np.full(len(whole), np.nan))) for name in PARTS[:3]}
-    columns |= {"own sums": whole - sum(columns.values()), "whole": whole}
-    slowest = history.get("slowest_sampling_seconds", np.full(len(whole), np.nan))
+    names = {name: f"{name}_seconds" for name in (*PARTS[:3], "slowest_sampling")}
+    columns = {name: np.asarray(history.get(column, np.full(len(whole), np.nan))) for name, column in names.items()}
+    columns |= {"own sums": whole - sum(columns[part] for part in PARTS[:3]), "whole": whole}
+    rows = _middle(whole, np.isfinite(columns["own sums"]))
+    seconds = {name: float(values[rows].mean()) for name, values in columns.items()}
     deck = {name: value for name, value in result.deck.items() if name not in NOT_COMPARED}
     walkers = deck["sampler"].pop("walkers")
     deck["optimizer"] = {n: value for n, value in deck["optimizer"].items() if n not in ("iterations", "samples")}
     deck["measurements"] = result.deck["optimizer"].get("samples", walkers) // walkers
     name = "effective_samples_per_core_second"
     rate = result.scalar(name) if name in result.scalar_names else None
-    seconds = {name: _median(values) for name, values in columns.items()}
-    return Timing(result.path, int(ranks[0]), walkers, repr(deck), len(whole), seconds, _median(slowest), rate)
+    return Timing(result.path, int(ranks[0]), walkers, repr(deck), len(whole), seconds, rate)
 
 
-def _median(values):
-    """Return the median of what is finite: iterations from before a column was recorded have none."""
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if len(values) else float("nan")
+def _middle(whole, known):
+    """Return which iterations to average: those that are neither among the fastest nor among the slowest quarter.
+
+    Unlike medians, means over the same iterations add up. Those from before the parts were recorded are left out.
+    """
+    rows = np.flatnonzero(known) if known.any() else np.arange(len(whole))
+    rows = rows[np.argsort(whole[rows], kind="stable")]
+    return rows[len(rows) // 4 : len(rows) - len(rows) // 4]
 
 
 def series(timings):
@@ -117,7 +122,7 @@ def rows_of(own, is_weak):
         seconds = [_known(one.seconds[name], 1e3, "{:.3g}") for name in ("whole", *PARTS)]
         row = [common.label_of(one.path), one.ranks, one.walkers, one.iterations, *seconds, f"{efficiency:.3f}"]
         row += [_known(one.seconds["exchange"], 1.0 / one.total, "{:.1%}")]
-        row += [_known(one.slowest - one.seconds["sampling"], 1.0 / one.total, "{:.1%}")]
+        row += [_known(one.seconds["slowest_sampling"] - one.seconds["sampling"], 1.0 / one.total, "{:.1%}")]
         rows.append([*row, None if one.rate is None else f"{one.rate:,.0f}"])
     return header, rows
 
@@ -149,14 +154,14 @@ def draw(found, output):
             look = {"markersize": 5.0, "linewidth": 1.2}
             curve.plot(ranks, efficiencies(own, is_weak), "o-", color=common.COLORS[0], label="efficiency", **look)
             shares = [one.seconds["exchange"] / one.total for one in own]
-            curve.plot(ranks, shares, "s--", color=common.COLORS[1], label="share of exchange", **look)
+            curve.plot(ranks, shares, "s--", color=common.COLORS[1], label="exchange's share of the time", **look)
             curve.axhline(1.0, color="0.35", linestyle=":", label="ideal")
             curve.set_xscale("log", base=2)
             curve.set_xticks(sorted(set(ranks)), [str(number) for number in sorted(set(ranks))])
             curve.minorticks_off()
-            curve.set(title="weak" if is_weak else "strong", xlabel="ranks", ylabel="relative to the fewest ranks")
-            curve.set_ylim(0.0, max(1.1, *efficiencies(own, is_weak)) * 1.05)
-            curve.legend(fontsize="small")
+            curve.set(title=f"relative to {ranks[0]} rank{'s' * (ranks[0] > 1)}", xlabel="ranks", ylabel="fraction")
+            curve.set_ylim(0.0, max(1.0, *efficiencies(own, is_weak)) * 1.45)
+            curve.legend(fontsize="small", loc="upper right")
         figure.savefig(output)
     return figure
 

@@ -77,6 +77,17 @@ def test_a_scan_of_the_system_is_one_table_and_other_systems_have_their_own(runs
     assert [len(points) for points in groups.values()] == [1, 3, 1]
 
 
+def test_of_the_keys_that_differ_those_of_the_state_come_first(runs, tmp_path):
+    """Numbers before texts, in an order that does not depend on the files'."""
+    attributes, datasets, groups = fake_result.contents()
+    with results.open(runs["hidden_2"]) as result:
+        deck = result.deck_text.replace('kind = "metropolis"', 'kind = "langevin"').replace("hidden = 2", "hidden = 4")
+    datasets["input"] = Dataset(deck.replace("learning_rate = 0.05", "learning_rate = 0.1"), "", "deck")
+    archive.write_result(tmp_path / "other.h5", attributes, datasets, groups)
+    for files in ([runs["hidden_2"], tmp_path / "other.h5"], [tmp_path / "other.h5", runs["hidden_2"]]):
+        assert arranged(files)[0] == ["state.0.hidden", "optimizer.learning_rate", "sampler.kind"]
+
+
 def test_systems_that_differ_in_more_than_a_number_are_not_mixed(runs, tmp_path):
     attributes, datasets, groups = fake_result.contents()
     deck = fake_result.DECK.replace("particles = 2", "particles = 6").replace("omega = 1.0", "omega = 0.5")
@@ -114,6 +125,23 @@ def test_what_latex_and_markdown_would_take_for_commands_is_escaped():
     assert r"| a\|b |" in tables.table(["a|b"], [], "markdown")
     assert tables.table(["a", "b"], [["x,y", None]], "csv") == 'a,b\n"x,y",'
     assert tables.table(["a", "b"], [["x", None]], "text") == "a  b\nx  -"
+
+
+def test_where_kinds_differ_the_kind_alone_is_compared(tmp_path):
+    """Of a factor that some runs have; runs at the same place on the axis are not joined by a line."""
+    files = []
+    for number, more in enumerate(("", '[[state]]\nkind = "pade_jastrow"\nbeta = 0.5\n\n', "")):
+        attributes, datasets, groups = fake_result.contents()
+        deck = fake_result.DECK.replace("[sampler]", f"{more}[sampler]")
+        datasets["input"] = Dataset(deck, "", "deck")
+        files.append(tmp_path / f"{number}.h5")
+        archive.write_result(files[-1], attributes, datasets, groups)
+    by, groups = arranged(files)
+    assert by == ["state.1.kind"]
+    pytest.importorskip("matplotlib", reason="matplotlib, the extra `plots`, is not installed")
+    (container,) = compare_figures.energies(groups, by, tmp_path / "figure.png").axes[0].containers
+    assert len(container.lines[0].get_xdata()) == 3
+    assert container.lines[0].get_linestyle() == "None"
 
 
 def points_of(container):
