@@ -81,7 +81,7 @@ def loader(quantity):
             found = found._replace(table=result.blocking(quantity))
         if quantity in result.scalar_names:
             found = found._replace(mean=result.scalar(quantity))
-        if quantity in ("energy", *result.components):
+        if result.components and quantity in ("energy", *result.components):
             return _with_series(found, result.lazy_series(quantity))
         if found.table is None and result.components:
             names = ", ".join(dict.fromkeys(["energy", *result.components, *result.blocking_names]))
@@ -130,9 +130,9 @@ def _with_series(found, lazy):
 # --- the figure
 
 
-def height(runs):
-    """Return the height in inches of the figure of so many runs."""
-    return TOP + ROW * (1 + len(runs))
+def size(runs):
+    """Return width and height in inches of the figure."""
+    return WIDTH, TOP + ROW * (1 + len(runs))
 
 
 def draw(figure, runs):
@@ -279,7 +279,7 @@ def main(arguments=None):
     common.add_table(parser)
     given = parser.parse_args(arguments)
     runs, failures = common.each(given.files, loader(given.quantity))
-    return common.conclude(given, OUTPUT, runs, (WIDTH, height(runs)), draw, table, failures)
+    return common.conclude(given, OUTPUT, runs, size(runs), draw, table, failures)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,11 @@ def rows_of(runs):
     return 3 + any(len(run.pretraining) for run in runs)
 
 
+def size(runs):
+    """Return width and height in inches of the figure."""
+    return WIDTH, 0.6 + ROW * rows_of(runs)
+
+
 def draw(figure, runs):
     """Draw the runs into an empty figure or subfigure: two columns of `rows_of` panels."""
     rows = rows_of(runs)
@@ -248,10 +253,10 @@ def _draw_pretraining(likelihood, divergence, runs):
     for axes, column in ((likelihood, "log_likelihood"), (divergence, name)):
         for number, run in enumerate(runs):
             values = np.asarray(run.pretraining.get(column, ()), dtype=float)
-            axes.plot(np.arange(1, 1 + len(values)), values, **_look(number, runs))
+            axes.plot(np.arange(1, 1 + len(values)), values, marker=".", markersize=3.0, **_look(number, runs))
         axes.set_xlabel("iteration of the pretraining")
     likelihood.set_ylabel(r"$\langle \ln P \rangle$ of the data (nat)")
-    words = {"divergence": "divergence from the ideal gas (nat)", "gradient_norm": "norm of the gradient (nat)"}
+    words = {"divergence": "from the ideal gas (nat)", "gradient_norm": "norm of the gradient (nat)"}
     divergence.set_ylabel(words[name])
     if any((line.get_ydata() > 0.0).any() for line in divergence.lines):
         divergence.set_yscale("log", nonpositive="mask")
@@ -283,7 +288,7 @@ def main(arguments=None):
     common.add_table(parser)
     given = parser.parse_args(arguments)
     runs, failures = common.each(given.files, load)
-    return common.conclude(given, OUTPUT, runs, (WIDTH, 0.6 + ROW * rows_of(runs)), draw, table, failures)
+    return common.conclude(given, OUTPUT, runs, size(runs), draw, table, failures)
 
 
 if __name__ == "__main__":

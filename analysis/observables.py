@@ -29,10 +29,14 @@ INTEGRATED = ("density", "cartesian_density", "pair_correlation")
 
 
 class Measured(NamedTuple):
-    """A quantity: values, errors or None, axes {name: float64[n]} and unit as in the file; exact: `known.Known` at the
-    same places, or None."""
+    """A quantity: values, errors or None, axes {name: float64[n]} and unit as in the file.
+
+    kind: the name, without the number that a second observable of a kind has; exact: `known.Known` at the same places,
+    or None.
+    """
 
     name: str
+    kind: str
     values: np.ndarray
     errors: np.ndarray | None
     axes: dict
@@ -59,20 +63,37 @@ class Run(NamedTuple):
 def load(result):
     """Read what the figure needs of an open result file."""
     deck = result.deck
-    asked = {table["kind"]: table for table in deck.get("production", {}).get("observables", ()) if "kind" in table}
-    scalars, numbers, arrays = result.exact_observables, {}, {}
+    asked, scalars, numbers, arrays = _asked(deck), result.exact_observables, {}, {}
     for name in result.observable_names:
         found = result.observable(name)
-        sites = asked.get("renyi", {}).get("sites") if name.startswith("renyi") else None
-        exact = known.means(deck["system"], name, found.axes, sites)
-        if name in scalars:
-            exact = known.Known(np.asarray(scalars[name]), "exact")
+        kind, sites = _kind(name, asked)
+        exact = known.means(deck["system"], kind, found.axes, sites)
+        if kind in scalars:
+            exact = known.Known(np.asarray(scalars[kind]), "exact")
         values = np.asarray(found.values, dtype=float)
         errors = None if found.errors is None else np.asarray(found.errors, dtype=float)
         kept = numbers if values.ndim == 0 else arrays
-        kept[name] = Measured(name, values, errors, dict(found.axes), found.unit, exact)
+        kept[name] = Measured(name, kind, values, errors, dict(found.axes), found.unit, exact)
     label = common.label_of(result.path)
     return Run(label, result.title, result.status, deck["system"], numbers, arrays)
+
+
+def _asked(deck):
+    """Return {name: table} of the deck's observables, named as in the result file, longer names first."""
+    tables = deck.get("production", {}).get("observables", ())
+    kinds, found = [table["kind"] for table in tables], {}
+    for index, (kind, table) in enumerate(zip(kinds, tables, strict=True)):
+        count = kinds[: index + 1].count(kind)
+        found[f"{kind}_{count}" if count > 1 else kind] = table
+    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+
+
+def _kind(name, asked):
+    """Return a quantity's name without the number of a second observable of a kind, and the sites of its block."""
+    for label, table in asked.items():
+        if name == label or name.startswith(f"{label}_"):
+            return table["kind"] + name.removeprefix(label), table.get("sites")
+    return name, None
 
 
 # --- the figure
@@ -152,7 +173,7 @@ def number_lines(runs):
 
 def _integral(measured, system):
     """Return the sum of values times the volumes of their bins, of densities; or None."""
-    if measured.name not in INTEGRATED:
+    if measured.kind not in INTEGRATED:
         return None
     volume = np.ones(())
     for axis, middles in measured.axes.items():

@@ -33,7 +33,7 @@ def _unit(text):
 
 def quantity_label(measured):
     """Return what is on the axis of values, with its unit."""
-    name = SYMBOLS.get(measured.name, measured.name.replace("_", " "))
+    name = SYMBOLS.get(measured.kind, measured.kind.replace("_", " "))
     unit = _unit(measured.unit)
     return f"{name} ({unit})" if unit else name
 
@@ -81,7 +81,7 @@ def _exact_curve(run, measured, axis, places):
         return places, measured.exact.values, measured.exact.source
     half = 0.5 * (places[1] - places[0]) if len(places) > 1 else 0.0
     x = np.linspace(places[0] - half, places[-1] + half, FINE)
-    fine = known.observable(run.system, measured.name, {axis: x})
+    fine = known.observable(run.system, measured.kind, {axis: x})
     return x, fine.values, fine.source
 
 
@@ -95,7 +95,7 @@ def _frame(axes, below, curves):
         below.set_ylabel("measured\n$-$ exact")
         bottom = below
     bottom.set_xlabel(axis_label(axis, run.system))
-    if first.name in TAILED:
+    if first.kind in TAILED:
         last = max(_last(measured) for _, _, measured in curves)
         axes.set_xlim(0.0, last)
         axes.set_ylim(bottom=0.0)
@@ -103,7 +103,7 @@ def _frame(axes, below, curves):
         axes.set_ylim(bottom=0.0)
         quarters = np.arange(-2, 3) * 0.5 * np.pi
         bottom.set_xticks(quarters, [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"])
-    if first.name == "density_matrix_occupations":
+    if first.kind == "density_matrix_occupations":
         axes.set_xlim(0.5, min(MOST_ORBITALS, first.values.size) + 0.5)
         bottom.set_xticks(range(1, min(MOST_ORBITALS, first.values.size) + 1))
     axes.legend(fontsize="small")
@@ -129,7 +129,7 @@ def plane(measured):
     names, places = list(measured.axes), list(measured.axes.values())
     if len(names) == 2:
         return measured.values, None if exact is None else measured.values - exact, names, ""
-    if measured.name == "density_matrix":
+    if measured.kind == "density_matrix":
         half = len(names) // 2
         middle = [places[axis].size // 2 for axis in range(1, half)]
         section = (slice(None), *middle, slice(None), *middle)
@@ -168,7 +168,7 @@ def draw_map(figure, run, measured, named):
     """Draw values in two dimensions as a map with a colour bar; named: whether the title tells the run."""
     values = plane(measured)[0]
     look = {"cmap": "cividis"}
-    if (values < 0.0).any() and measured.name in ("spin_correlation",):
+    if (values < 0.0).any() and measured.kind == "spin_correlation":
         look = {"cmap": "PuOr", "vmin": -1.0, "vmax": 1.0}
     _map(figure, run, measured, values, _projected(measured), run.label if named else "", **look)
 

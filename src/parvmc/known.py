@@ -11,7 +11,7 @@ import numpy as np
 from parvmc import references, spin_curves, spin_references, trap_curves
 from parvmc.lattice import Lattice
 
-RADII = 4001  # of the curve between which a density is interpolated, to 1e-6 of it
+RADII = 4001  # between which the density at more places is interpolated, to 1e-6 of it
 BINS = ("r", "x", "y", "z", "x_prime", "y_prime", "z_prime")  # axes along which values are means over bins
 NODES = 3  # of a bin's mean, along each axis
 
@@ -29,7 +29,7 @@ def energy(system):
     if kind == "trap":
         pair = system.get("interaction", {"kind": "none"})
         sizes = system["particles"], system["dimensions"], _omega(system)
-        return references.exact_energy(*sizes, pair["kind"], pair.get("strength", 0.0), pair.get("softening"))
+        return references.exact_energy(*sizes, pair["kind"], pair.get("strength", 1.0), pair.get("softening"))
     if kind == "ising":
         return spin_references.ising_energy(_lattice(system), system.get("coupling", 1.0), system.get("field", 1.0))
     if kind == "heisenberg" and system.get("anisotropy", 1.0) != 1.0:
@@ -90,11 +90,11 @@ def _omega(system):
 def _of_trap(system, name, axes):
     omega, particles, dimensions = _omega(system), system["particles"], system["dimensions"]
     pair = system.get("interaction", {"kind": "none"})
-    strength = pair.get("strength", 0.0)
+    strength = pair.get("strength", 1.0)
     isotropic = all(frequency == omega[0] for frequency in omega)
     grid = np.meshgrid(*axes.values(), indexing="ij") if axes else []
     found, source = None, "ideal gas"
-    if particles == 1 or pair["kind"] == "none" or (strength == 0.0 and pair["kind"] != "hard_sphere"):
+    if particles == 1 or pair["kind"] == "none" or strength == 0.0:
         if name == "density" and isotropic:
             found = trap_curves.ideal_density(particles, omega, [grid[0], *[0.0] * (dimensions - 1)])
         elif name == "cartesian_density":
@@ -111,9 +111,10 @@ def _of_trap(system, name, axes):
             found = trap_curves.two_electron_pair_correlation(*arguments, grid[0])
         elif name in ("density", "cartesian_density"):
             radii = np.sqrt(sum(np.square(part) for part in grid))
-            few = np.linspace(0.0, radii.max(), RADII)  # a grid has more places, of the same radii nearly
+            few = radii.ravel() if radii.size < RADII else np.linspace(0.0, radii.max(), RADII)
             curve = trap_curves.two_electron_density(*arguments, few)
-            found = None if curve is None else np.interp(radii, few, curve)
+            if curve is not None:
+                found = curve.reshape(radii.shape) if few.size == radii.size else np.interp(radii, few, curve)
     return None if found is None else Known(np.asarray(found), source)
 
 
