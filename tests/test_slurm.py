@@ -159,26 +159,26 @@ def test_a_job_that_needs_three_time_limits(checkout, whole, job):
 
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory):
-    """(options, result) of a run whose production takes 75 seconds on two ranks, as two shorter ones tell."""
+    """(options, result) of a run that takes some 100 seconds on two ranks, as a first one tells that may take 20."""
     folder = tmp_path_factory.mktemp("long")
     (folder / "small.toml").write_text(DECK)
-    fixed = ["--set", 'output.checkpoint_interval="5 s"', "--set"]
 
-    def run(samples, output):
-        words = command("small.toml", *fixed, f"production.samples={samples}", "-o", output, ranks=2)
-        started = time.monotonic()
-        subprocess.run(words, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
-        return time.monotonic() - started
+    def run(samples, *more):
+        sizes = ('output.checkpoint_interval="5 s"', "optimizer.iterations=2", f"production.samples={samples}")
+        options = [word for size in sizes for word in ("--set", size)]
+        words = command("small.toml", *options, *more, ranks=2)
+        status = subprocess.run(words, cwd=folder, env=environment(), stdout=subprocess.DEVNULL).returncode
+        return options, status
 
-    sizes = 64 * 512 * 20, 64 * 512 * 200
-    seconds = [run(samples, f"{samples}.h5") for samples in sizes]
-    samples = int(75 * (sizes[1] - sizes[0]) / (seconds[1] - seconds[0])) // 512 * 512
-    run(samples, "long.h5")
-    return [*fixed, f"production.samples={samples}"], folder / "long.h5"
+    assert run(2**40, "--time-limit", 20)[1] == 75
+    last = json.loads((folder / "small.jsonl").read_text().splitlines()[-1])
+    options, status = run(512 * 6 * last["step"], "-o", "long.h5")
+    assert status == 0
+    return options, folder / "long.h5"
 
 
 LIMITS = {
-    "asked from SLURM": (ONE_NODE, ("--time=1", "--signal=WINCH@1"), 25, 2),  # nobody heeds WINCH
+    "asked from SLURM": (ONE_NODE, ("--time=1", "--signal=URG@1"), 25, 2),  # nobody heeds URG
     "signal to the ranks": (ONE_NODE, ("--time=2", "--signal=USR1@60"), 0, 1),
     "signal to the shell": (MPIRUN, ("--time=2", "--signal=B:USR1@60"), 0, 1),
 }
