@@ -101,7 +101,7 @@ def test_a_failed_run_says_so_in_json_and_a_wrong_deck_in_text(parvmc, tmp_path)
     """What is not finite is an event of its own; what is wrong before the run begins stays as it was."""
     deck = tmp_path / "small.toml"
     deck.write_text(DECK)
-    failed = parvmc(deck, "--log-format", "json", "--set", "state.0.initial_spread=1e200")
+    failed = parvmc(deck, "--log-format", "json", "--set", "state.0.initial_spread=1e150")
     assert failed.returncode == 1
     line = events(failed.stderr.splitlines()[-1])["failed"]  # numpy has said before, in its own way, what overflowed
     assert line["level"] == "error"
