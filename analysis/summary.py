@@ -38,25 +38,33 @@ def describe(table, skip=("kind",)):
     )
 
 
-def show_deck(result):
-    """The system, the trial state and the sizes of the run."""
-    deck = result.deck
+def system_text(deck):
+    """The system in one line."""
     system = deck["system"]
     lists = {name: values for name, values in system.items() if isinstance(values, list)}  # omega, lattice
     axes = "".join(f", {name} {' x '.join(f'{value:g}' for value in values)}" for name, values in lists.items())
     interaction = system.get("interaction", {"kind": "none"} if system["kind"] == "trap" else None)
     pair = f"; interaction {interaction['kind']} {describe(interaction)}".rstrip() if interaction else ""
-    line("system", f"{system['kind']}: {describe(system)}{axes}{pair}")
-    factors = [
+    return f"{system['kind']}: {describe(system)}{axes}{pair}"
+
+
+def state_text(deck):
+    """The trial state in one line."""
+    return " x ".join(
         f"{factor['kind']}, {factor['hidden']} hidden" if "hidden" in factor else factor["kind"]
         for factor in deck["state"]
-    ]
-    line("state", " x ".join(factors))
+    )
+
+
+def show_deck(result):
+    """The system, the trial state and the sizes of the run."""
+    line("system", system_text(result.deck))
+    line("state", state_text(result.deck))
     provenance = result.provenance
     if provenance.get("ranks"):
         starts = len(provenance["ranks"])
         started = f", started {starts} times" if starts > 1 else ""
-        line("run", f"seed {deck.get('seed', '?')}, {provenance['ranks'][-1]} ranks{started}")
+        line("run", f"seed {result.deck.get('seed', '?')}, {provenance['ranks'][-1]} ranks{started}")
 
 
 def show_pretraining(result):
@@ -85,15 +93,22 @@ def quoted(result, name):
     return with_error(result.scalar(name), result.scalar(f"{name}_error"))
 
 
+def distance_text(result):
+    """How far the energy is from the reference, in its unit and in standard errors."""
+    exact, _ = result.reference
+    energy, error = result.scalar("energy"), result.scalar("energy_error")
+    above_rounding = error > 1e-12 * abs(exact)  # no statistics on what is exact and differs by rounding alone
+    return f"{energy - exact:+.2g}, " + (
+        f"{(energy - exact) / error:+.1f} errors" if above_rounding else "without statistical error"
+    )
+
+
 def show_energy(result):
     """The energy, its components, and how far they are from what is known exactly."""
     line("energy", quoted(result, "energy"))
     if result.reference:
         exact, source = result.reference
-        energy, error = result.scalar("energy"), result.scalar("energy_error")
-        above_rounding = error > 1e-12 * abs(exact)  # no statistics on what is exact and differs by rounding alone
-        distance = f"{(energy - exact) / error:+.1f} errors" if above_rounding else "without statistical error"
-        line("reference", f"{exact:.12g} ({source}): energy - reference = {energy - exact:+.2g}, {distance}")
+        line("reference", f"{exact:.12g} ({source}): energy - reference = {distance_text(result)}")
     known = result.exact_components
     for name in result.components:
         exact = f"   exact {known[name]:.9g}" if name in known else ""
@@ -152,6 +167,12 @@ def show_blocking(result, name="energy"):
         line("", "no plateau: the error is a lower bound")
 
 
+def so_far(result):
+    """Return (rows, batches, mean energy) of a production that goes on."""
+    energies = result.lazy_series("energy")
+    return *energies.shape, float(sum(rows.sum() for _, rows in energies.pieces()) / np.prod(energies.shape))
+
+
 def show_verdict(result):
     """A line for each check, and what to do where it failed."""
     found = verdict.judge(result)
@@ -178,10 +199,8 @@ def show(result):
         show_quality(result)
         show_blocking(result)
     elif result.components:
-        energies = result.lazy_series("energy")
-        rows, batches = energies.shape
+        rows, batches, mean = so_far(result)
         line("production", f"{rows} rows of {batches} batches so far, errors come at the end")
-        mean = sum(piece.sum() for _, piece in energies.pieces()) / (rows * batches)
         line("energy", f"{mean:.6g} on average so far")
     else:
         line("production", "not begun")
