@@ -27,6 +27,7 @@ OUTPUT = "blocking.pdf"
 WIDTH, ROW, TOP = 7.2, 2.4, 0.5  # inches
 LINES = 32  # batches whose running means are drawn, evenly chosen
 POINTS = 256  # of each
+MOST_BYTES = 1 << 26  # of a series that is looked at whole; of larger ones some batches stand for all
 LAGS = 4  # windows of the autocorrelation function that are drawn
 ROUNDING = 1e-12  # an error this small beside the mean is rounding
 
@@ -36,7 +37,8 @@ class Run(NamedTuple):
 
     table: its blocking; mean: of all; per_row: measurements in a row of the series, the unit of block sizes and lags;
     rho, window, tau: the autocorrelation; r_hat: over the batches; means: float64[batches]; rows: int64[points] and
-    running: float64[points, lines], running means of some batches up to those rows; count: rows in all.
+    running: float64[points, lines], running means of some batches up to those rows; count: rows in all; sampled:
+    batches from which rho and R-hat come, 0 for all.
     """
 
     label: str
@@ -55,6 +57,7 @@ class Run(NamedTuple):
     rows: np.ndarray | None = None
     running: np.ndarray | None = None
     count: int = 0
+    sampled: int = 0
 
     @property
     def error(self):
@@ -78,8 +81,8 @@ def loader(quantity):
             found = found._replace(table=result.blocking(quantity))
         if quantity in result.scalar_names:
             found = found._replace(mean=result.scalar(quantity))
-        if quantity in ("energy", *result.components):
-            return _with_series(found, result.series(quantity))
+        if result.components and quantity in ("energy", *result.components):
+            return _with_series(found, result.lazy_series(quantity))
         if found.table is None and result.components:
             names = ", ".join(dict.fromkeys(["energy", *result.components, *result.blocking_names]))
             raise ValueError(f"has no quantity {quantity!r}; there is: {names}")
@@ -88,36 +91,48 @@ def loader(quantity):
     return load
 
 
-def _with_series(found, series):
-    """Return the run with what its series float64[rows, batches] shows."""
-    count, batches = series.shape
+def _with_series(found, lazy):
+    """Return the run with what its series float64[rows, batches] shows, read by pieces."""
+    count, batches = lazy.shape
     if count < statistics.FEWEST_STEPS:
         return found
-    table = statistics.block(series) if found.table is None else found.table
+    taken = max(1, min(batches, MOST_BYTES // (8 * count)))
+    columns = np.unique(np.linspace(0, batches - 1, taken).astype(int))
+    series, sums = np.empty((count, taken)), np.zeros(batches)
+    for first, rows in lazy.pieces():
+        series[first : first + len(rows)] = rows[:, columns]
+        sums += rows.sum(axis=0)
+    table = found.table
+    if table is None:
+        table = statistics.block(series)
+        scale = np.sqrt(taken / batches)  # of errors where some batches stand for all
+        errors = table.error * scale, table.error_of_error * scale
+        table = Blocking(table.block_size, table.blocks, *errors, table.level, table.plateau)
     rho, window, tau = statistics.autocorrelation(series)
     rows = np.unique(np.linspace(1, count, POINTS).astype(int))
-    chosen = np.unique(np.linspace(0, batches - 1, LINES).astype(int))
+    chosen = np.unique(np.linspace(0, taken - 1, LINES).astype(int))
     running = np.cumsum(series[:, chosen], axis=0)[rows - 1] / rows[:, np.newaxis]
     return found._replace(
         table=table,
-        mean=float(series.mean()),
+        mean=float(sums.sum() / (count * batches)),
         rho=rho[: LAGS * window + 2],
         window=window,
         tau=tau,
         r_hat=statistics.split_r_hat(series),
-        means=series.mean(axis=0),
+        means=sums / count,
         rows=rows,
         running=running,
         count=count,
+        sampled=taken if taken < batches else 0,
     )
 
 
 # --- the figure
 
 
-def height(runs):
-    """Return the height in inches of the figure of so many runs."""
-    return TOP + ROW * (1 + len(runs))
+def size(runs):
+    """Return width and height in inches of the figure."""
+    return WIDTH, TOP + ROW * (1 + len(runs))
 
 
 def draw(figure, runs):
@@ -144,9 +159,7 @@ def _draw_blocking(axes, runs):
         face = look["color"] if table.plateau else "white"
         chosen = {"marker": marker, "markersize": 9.0, "linestyle": "", "color": look["color"], "zorder": 4}
         label = f"{run.label}: {run.error:.2g}, {text}"
-        axes.plot(
-            size[table.level], run.error, **chosen, markerfacecolor=face, markeredgecolor="black", label=label
-        )
+        axes.plot(size[table.level], run.error, **chosen, markerfacecolor=face, markeredgecolor="black", label=label)
         axes.axhline(run.error, color=look["color"], linestyle=(0, (1, 2)), linewidth=0.8)
     axes.set_xscale("log", base=2)
     if len(shown) > 1:
@@ -160,8 +173,8 @@ def _draw_blocking(axes, runs):
 
 
 def _words(quantity):
-    energies = ("kinetic", "trap", "interaction", "exchange", "diagonal", "field")
-    return f"{quantity} energy" if quantity in energies else quantity
+    energies = ("kinetic", "trap", "interaction", "diagonal", "off_diagonal")
+    return f"{quantity} energy".replace("_", "-") if quantity in energies else quantity
 
 
 def _draw_autocorrelation(axes, runs):
@@ -212,6 +225,11 @@ def _draw_traces(axes, run, number):
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
+def _sample(run):
+    """A word on the batches from which correlations come where they are not all."""
+    return f" ({run.sampled} batches)" if run.sampled else ""
+
+
 def _draw_means(axes, run, number):
     """Means of the batches in units of what one batch's standard error should be."""
     if _empty(axes, run):
@@ -224,7 +242,7 @@ def _draw_means(axes, run, number):
     axes.plot(np.arange(batches), scores, linestyle="", **look)
     reach = max(3.5, 1.1 * np.abs(scores).max())
     axes.set_ylim(-reach, reach)
-    axes.set_title(f"{run.label}: means of the batches, R-hat {run.r_hat:.4f}", fontsize="medium")
+    axes.set_title(f"{run.label}: batch means, R-hat {run.r_hat:.4f}{_sample(run)}", fontsize="medium")
     axes.set(xlabel="batch of walkers", ylabel="deviation\n(standard errors)")
 
 
@@ -243,7 +261,7 @@ def table(runs):
             lines.append(f"# {run.quantity} {with_error(run.mean, run.error)}")
         if run.tau is not None:
             tau, window = run.per_row * run.tau, run.per_row * run.window
-            lines.append(f"# tau {tau:.4g} measurements (window {window}), R-hat {run.r_hat:.5f}")
+            lines.append(f"# tau {tau:.4g} measurements (window {window}), R-hat {run.r_hat:.5f}{_sample(run)}")
         lines.append("# " + ("plateau" if run.table.plateau else "no plateau: the error is a lower bound"))
         lines.append(f"#{'block size':>12}{'blocks':>10}{'error':>14}{'its error':>12}  (* quoted)")
         columns = run.table.block_size * run.per_row, run.table.blocks, run.table.error, run.table.error_of_error
@@ -261,7 +279,7 @@ def main(arguments=None):
     common.add_table(parser)
     given = parser.parse_args(arguments)
     runs, failures = common.each(given.files, loader(given.quantity))
-    return common.conclude(given, OUTPUT, runs, (WIDTH, height(runs)), draw, table, failures)
+    return common.conclude(given, OUTPUT, runs, size(runs), draw, table, failures)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,11 @@ def rows_of(runs):
     return 3 + any(len(run.pretraining) for run in runs)
 
 
+def size(runs):
+    """Return width and height in inches of the figure."""
+    return WIDTH, 0.6 + ROW * rows_of(runs)
+
+
 def draw(figure, runs):
     """Draw the runs into an empty figure or subfigure: two columns of `rows_of` panels."""
     rows = rows_of(runs)
@@ -152,8 +157,14 @@ def _draw_band(axes, runs, first=0):
         axes.fill_between(x, energy - error, energy + error, color=look["color"], alpha=0.25, linewidth=0.0)
         axes.plot(x, energy, **look, label=run.caption)
         if run.final:
-            bar = {"fmt": common.MARKERS[number % len(common.MARKERS)], "color": look["color"], "capsize": 2.0}
-            axes.errorbar([_right_of(run)], [run.final[0]], [run.final[1]], **bar, markeredgecolor="white", label=_once(axes, "production"))
+            bar = _bar(number) | {"label": _once(axes, "production")}
+            axes.errorbar([_right_of(run)], [run.final[0]], [run.final[1]], **bar)
+
+
+def _bar(number):
+    """The look of the point that stands for production."""
+    look = {"fmt": common.MARKERS[number % len(common.MARKERS)], "color": common.look_of(number)["color"]}
+    return look | {"capsize": 2.0, "markeredgecolor": "white"}
 
 
 def _right_of(run):
@@ -200,9 +211,8 @@ def _draw_distance(axes, runs, label):
         axes.plot(run.iterations, _positive(error), **noise, label=_once(axes, "standard error of an iteration"))
         if run.final and run.final[0] > run.reference[0]:
             value, error = run.final[0] - run.reference[0], run.final[1]
-            bar = {"fmt": common.MARKERS[number % len(common.MARKERS)], "color": look["color"], "capsize": 2.0}
             lower = min(error, 0.9 * value)
-            axes.errorbar([_right_of(run)], [value], [[lower], [error]], **bar, markeredgecolor="white")
+            axes.errorbar([_right_of(run)], [value], [[lower], [error]], **_bar(number))
     if any(np.isfinite(line.get_ydata()).any() for line in axes.lines):
         axes.set_yscale("log")
     axes.set_ylabel(label)
@@ -243,10 +253,10 @@ def _draw_pretraining(likelihood, divergence, runs):
     for axes, column in ((likelihood, "log_likelihood"), (divergence, name)):
         for number, run in enumerate(runs):
             values = np.asarray(run.pretraining.get(column, ()), dtype=float)
-            axes.plot(np.arange(1, 1 + len(values)), values, **_look(number, runs))
+            axes.plot(np.arange(1, 1 + len(values)), values, marker=".", markersize=3.0, **_look(number, runs))
         axes.set_xlabel("iteration of the pretraining")
     likelihood.set_ylabel(r"$\langle \ln P \rangle$ of the data (nat)")
-    words = {"divergence": "divergence from the ideal gas (nat)", "gradient_norm": "norm of the gradient (nat)"}
+    words = {"divergence": "from the ideal gas (nat)", "gradient_norm": "norm of the gradient (nat)"}
     divergence.set_ylabel(words[name])
     if any((line.get_ydata() > 0.0).any() for line in divergence.lines):
         divergence.set_yscale("log", nonpositive="mask")
@@ -278,7 +288,7 @@ def main(arguments=None):
     common.add_table(parser)
     given = parser.parse_args(arguments)
     runs, failures = common.each(given.files, load)
-    return common.conclude(given, OUTPUT, runs, (WIDTH, 0.6 + ROW * rows_of(runs)), draw, table, failures)
+    return common.conclude(given, OUTPUT, runs, size(runs), draw, table, failures)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What came out of a run: energies with errors, components, virial ratio, blocking table, distance to the reference.
+"""What came out of a run: energies with errors, distance to the reference, blocking table, and whether to trust it.
 
 Reads result files only, of finished runs and of those that are still going on. Needs neither MPI nor a compiler.
 """
 
-import argparse
 import math
 import sys
 
+import common
 import numpy as np
 
-from parvmc import results
+from parvmc import verdict
 from parvmc.results import with_error
 
 EPILOG = """\
@@ -19,11 +19,10 @@ example:
 An energy of 3.00004(3) is 3.00004 with a standard error of 0.00003, by blocking. The virial ratio is
 2 <T> / <sum_i r_i . grad_i V>, with Coulomb repulsion in a trap 2T / (2 V_trap - V_C): 1 for an exact state, and for
 every trial state whose length scale is optimal; the residual is the difference of the two. In the blocking table *
-marks the row that is quoted.
+marks the row that is quoted. The verdict has a line for each check that a referee would make: ok, FAIL with what to do
+about it, or ? where it could not be made; then its number and, in brackets, what it must be.
 """
-
-
-CHECKPOINTS = (".ckpt.h5", ".ckpt.1.h5")
+MARKS = {"passed": "ok", "failed": "FAIL", "unknown": "?"}
 
 
 def line(label, text):
@@ -153,6 +152,18 @@ def show_blocking(result, name="energy"):
         line("", "no plateau: the error is a lower bound")
 
 
+def show_verdict(result):
+    """A line for each check, and what to do where it failed."""
+    found = verdict.judge(result)
+    line("verdict", verdict.conclusion(found))
+    for check in found:
+        rule = f"({check.rule})" if check.rule else ""
+        words = f"{check.name:<11}{check.number}  {rule}" if check.number else f"{check.name:<11}{check.message}"
+        line(f"  {MARKS[check.outcome]}", words.rstrip())
+        if check.number and check.message:
+            line("", f"{'':<11}{check.message}")
+
+
 def show(result):
     """Print the summary of one result file."""
     print(f"{result.path}: {result.title}")
@@ -167,35 +178,22 @@ def show(result):
         show_quality(result)
         show_blocking(result)
     elif result.components:
-        energies = result.series("energy")
-        line("production", f"{len(energies)} rows of {energies.shape[1]} batches so far, errors come at the end")
-        line("energy", f"{energies.mean():.6g} on average so far")
+        energies = result.lazy_series("energy")
+        rows, batches = energies.shape
+        line("production", f"{rows} rows of {batches} batches so far, errors come at the end")
+        mean = sum(piece.sum() for _, piece in energies.pieces()) / (rows * batches)
+        line("energy", f"{mean:.6g} on average so far")
     else:
         line("production", "not begun")
+    show_verdict(result)
+    print()
 
 
 def main(arguments=None):
     """Show every file; return 1 if one of them could not be read."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("files", metavar="FILE", nargs="+", help="result file (HDF5)")
-    failures, between = [], ""
-    given = parser.parse_args(arguments).files
-    for path in [name for name in given if not name.endswith(CHECKPOINTS)] or given:  # *.h5 finds both
-        try:
-            with results.open(path) as result:
-                print(between, end="")
-                between = "\n"
-                show(result)
-        except results.NotAResult as error:
-            failures.append(str(error))
-        except (KeyError, TypeError, ValueError) as error:
-            failures.append(f"{path}: not laid out as a result file ({error.args[0] if error.args else error!r})")
-    sys.stdout.flush()
-    for failure in failures:
-        print(failure, file=sys.stderr)
-    return 1 if failures else 0
+    given = common.parser(__doc__, EPILOG).parse_args(arguments)
+    _, failures = common.each(given.files, show)
+    return common.ended(failures)
 
 
 if __name__ == "__main__":

@@ -107,3 +107,40 @@ def deck(texts, chance):
         if chance.random() < 0.8:
             return text.encode(errors="surrogatepass")
     return spoil(text, chance)
+
+
+# --------------------------------------------------------------------------------------------------------------- bytes
+
+
+def damaged(contents, chance):
+    """Return a file's bytes with some of them flipped, overwritten, zeroed, swapped, lost or added to."""
+    action = chance.choice(["flip", "flip", "flip", "overwrite", "zero", "swap", "truncate", "append", "drop"])
+    found, at = bytearray(contents), chance.randrange(len(contents))
+    size = min(chance.choice([1, 8, 64, 512, 4096]), len(contents) - at)
+    if action == "flip":
+        for _ in range(chance.choice([1, 1, 1, 8])):
+            found[chance.randrange(len(found))] ^= 1 << chance.randrange(8)
+    elif action == "overwrite":
+        found[at : at + size] = chance.randbytes(size)
+    elif action == "zero":
+        found[at : at + size] = bytes(size)
+    elif action == "swap":
+        other = chance.randrange(len(contents) - size + 1)
+        found[at : at + size], found[other : other + size] = found[other : other + size], found[at : at + size]
+    elif action == "truncate":
+        del found[chance.choice([at, 0, 1, 8, 100, len(found) - 1, len(found) - chance.randrange(1, 100)]) :]
+    elif action == "append":
+        found += chance.choice([b"\0", b"\0" * 4096, chance.randbytes(88), bytes(contents)])
+    else:
+        del found[at : at + size]
+    return bytes(found)
+
+
+FOREIGN = [
+    b"",
+    b"\0" * 5000,
+    b"energy,error\n3.0,0.1\n",
+    b"\x89HDF\r\n\x1a\n",
+    b"\x89HDF\r\n\x1a\n" * 700,
+    b"\xff" * 3000,
+]

@@ -7,8 +7,8 @@ import sys
 import fake_result
 import numpy as np
 import pytest
+from scripts import ANALYSIS, run, tool
 from test_run import DECK
-from tools import ANALYSIS, run, tool
 
 from parvmc import archive, results
 from parvmc.archive import Dataset

@@ -7,7 +7,7 @@ import pytest
 from test_run import DECK
 
 from parvmc import progress
-from parvmc.progress import Pace, Progress
+from parvmc.progress import Progress
 
 REPORT = {"phase": "optimization", "iteration": 1, "of": 3, "energy": 3.02576, "energy_error": 0.00014}
 
@@ -64,16 +64,6 @@ def test_quiet_and_silent(capsys):
             told.conclude("end")
             told.warn("careful")
             assert [len(stream.splitlines()) for stream in capsys.readouterr()] == ([1, 1] if speaks else [0, 0])
-
-
-def test_the_rest_of_a_phase_takes_as_long_as_it_took_so_far(clock):
-    """Counted from the phase's first report, which a resumed run begins in the middle."""
-    pace = Pace()
-    assert pace.seconds_left({"phase": "production", "step": 100, "of": 200}) is None
-    clock[0] += 5.0
-    assert pace.seconds_left({"phase": "production", "step": 110, "of": 200}) == pytest.approx(45.0)
-    assert pace.seconds_left({"phase": "production", "step": 200, "of": 200}) is None
-    assert pace.seconds_left({"phase": "settling", "sweep": 10, "of": 20}) is None
 
 
 def events(stream):

@@ -7,8 +7,8 @@ import fake_result
 import fake_run
 import numpy as np
 import pytest
+from scripts import ANALYSIS, run, tool
 from test_run import DECK
-from tools import ANALYSIS, run, tool
 
 from parvmc import archive, checkpoint, results
 from parvmc.archive import Dataset

@@ -142,6 +142,11 @@ class Reader:
         with self._reading():
             return path in self._file
 
+    def is_group(self, path):
+        """Whether a name that is there is a group's, and not a dataset's."""
+        with self._reading():
+            return not hasattr(self._file[path], "shape")
+
     def names(self, group="/"):
         """Names in a group; none if there is no such group."""
         with self._reading():
@@ -151,11 +156,6 @@ class Reader:
         """Attributes of a group or dataset, as a dict."""
         with self._reading():
             return {name: _plain(value) for name, value in self._file[path].attrs.items()}
-
-    def shape(self, path):
-        """Shape of a dataset."""
-        with self._reading():
-            return self._file[path].shape
 
     def layout(self, path):
         """Shape, type and, for each axis, the path of the coordinates that `Dataset.axes` named, "" for none."""

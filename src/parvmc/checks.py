@@ -9,6 +9,7 @@ from parvmc.trend import FEWEST_ITERATIONS
 
 EXACT = 1e-13  # relative error below which all that varies is rounding
 NEARLY_EXACT = 1e-2  # relative spread below which a local energy is little but tails, in which outliers are normal
+NO_SPREAD = "any, the local energy hardly varies"
 FEWEST_TIMES = 50.0  # autocorrelation times: fewer are too short to judge R-hat and tau itself
 LARGEST_R_HAT = 1.01
 FAR_OUT = 1.1  # R-hat that even a short series must not have: 122 steps with tau = 3 gave 1.015
@@ -137,7 +138,7 @@ def _walkers(n):
     found = n.values["walker_outlier"]
     fault = f"one walker's mean is {found:.1f} spreads from the others': is it stuck?"
     passed = not n.varies or found <= LARGEST_OUTLIER
-    rule = f"at most {LARGEST_OUTLIER:g}" if n.varies else "any, the local energy hardly varies"
+    rule = f"at most {LARGEST_OUTLIER:g}" if n.varies else NO_SPREAD
     return _judged(passed, found, LARGEST_OUTLIER, f"largest {found:.1f} spreads off", rule, fault)
 
 
@@ -150,7 +151,8 @@ def _tails(n):
         f"the local energy has heavy tails (excess kurtosis {found:.3g} of its batch means): errors are too small more "
         "often than not; give the state its cusp, or leave production.control_variate on"
     )
-    number, rule = f"excess kurtosis {found:.2g}", f"at most {LARGEST_KURTOSIS:g}"
+    number = f"excess kurtosis {found:.2g}"
+    rule = f"at most {LARGEST_KURTOSIS:g}" if n.varies else NO_SPREAD
     return _judged(not n.varies or found <= LARGEST_KURTOSIS, found, LARGEST_KURTOSIS, number, rule, fault)
 
 
@@ -182,16 +184,15 @@ def _bound(n):
 
 
 def _virial(n):
-    interaction = n.deck["system"].get("interaction", {})
-    if n.on_lattice or interaction.get("kind") == "hard_sphere":
-        return None
+    if n.on_lattice or (n.values and "virial" not in n.values):
+        return None  # of hard spheres, and of what is no sum of powers, the identity has another form
     twice, residual, error = 2.0 * n.values["kinetic"], n.values["virial"], n.values["virial_error"]
     other = twice - residual or math.nan
     away, slack = residual / other, ERRORS * error / abs(other)
     number, rule = f"ratio {1.0 + away:.4f}", f"1 within {VIRIAL:g} and {ERRORS:g} errors"
     passed, threshold = abs(away) <= VIRIAL + slack, VIRIAL + slack
     if not passed and not scale_is_trained(n.deck):
-        why = "the length scale of the state is not optimised, so that the identity need not hold"
+        why = "no length scale of the state is optimised (sigma, alpha), so that the identity need not hold"
         return Check(None, away, threshold, number, rule, why)
     fault = f"the virial ratio is {1.0 + away:.4f}: the state's length scale is not at its optimum; optimise longer"
     return _judged(passed, away, threshold, number, rule, fault)
@@ -227,10 +228,11 @@ def _drift(n, found):
     matters = max(n.values.get("energy_error", 0.0), LITTLE * abs(found.mean))
     threshold = max(ERRORS * found.change_error, matters)
     told = with_error(found.change, found.change_error)
+    size = with_error(abs(found.change), found.change_error)
     does, way_out = (
         ("falls", "raise optimizer.iterations") if found.change < 0 else ("rises", "lower optimizer.learning_rate")
     )
-    fault = f"the energy still {does}, by {told} over the last {found.iterations} iterations; {way_out}"
+    fault = f"the energy still {does}, by {size} over the last {found.iterations} iterations; {way_out}"
     rule = f"less than {ERRORS:g} errors, or than the energy's error"
     return _judged(abs(found.change) <= threshold, found.change, threshold, f"{told} in the last third", rule, fault)
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields
 from parvmc import declarations, optimization, walk
 from parvmc.observables.several import Observables
 from parvmc.optimizers.reconfiguration import DENSE_ARRAYS, SAMPLE_ARRAYS
+from parvmc.pace import Plan
 from parvmc.schema import DeckError
 from parvmc.series import MOST_ROWS
 from parvmc.simulation import OBSERVED_PER_CALL, OBSERVED_ROWS, STEPS_PER_CALL
 from parvmc.spaces import Spins
+from parvmc.stages import FIRST_LOOK
 from parvmc.starting import starting_parameters
 from parvmc.states.pairs import PACKS
 from parvmc.states.product import TrialState
@@ -37,11 +39,13 @@ def estimate(deck, ranks):
     trained = coordinates // 2 if state.is_holomorphic else coordinates
     total = sum(values.size for own in parameters for values in own.values())
 
-    batches, steps = sampler.walkers // sampler.lanes, _steps(deck)
+    batches, steps = sampler.walkers // sampler.lanes, production_steps(deck)
     local = -(-batches // ranks) * sampler.lanes
     memory = _memory(deck, state, coordinates, ranks)
     numbers = Observables(deck.production.observables, space).size
-    moves, nanoseconds = _time(deck, state, parameters, coordinates, steps)
+    phases = _phases(deck, state, parameters, coordinates).values()
+    moves = sum(units * own for units, own, _ in phases)
+    nanoseconds = sum(units * cost for units, _, cost in phases)
 
     kind = "complex ones, " if state.is_holomorphic else ""
     lines = [
@@ -113,14 +117,14 @@ def require_memory(deck, ranks):
         raise DeckError([("deck", f"{reason}; ask for less, or start more ranks; --check tells what a deck needs")])
 
 
-def _steps(deck):
+def production_steps(deck):
     """Return the steps of production, at the most."""
     return -(-(deck.production.samples or deck.production.max_samples) // deck.sampler.walkers)
 
 
 def _memory(deck, state, coordinates, ranks):
     sampler, space = deck.sampler, state.space
-    batches, steps = sampler.walkers // sampler.lanes, _steps(deck)
+    batches, steps = sampler.walkers // sampler.lanes, production_steps(deck)
     own = -(-batches // ranks)
     columns = len(walk.MOMENTS) + len(declarations.components(deck.system)) + state.is_holomorphic
     rows = min(steps, MOST_ROWS)
@@ -187,24 +191,41 @@ def _time_of_step(deck, state, coordinates, derivative):
 # --- walking and measuring
 
 
-def _time(deck, state, parameters, coordinates, steps):
-    """Return the number of moves, and the nanoseconds that the run takes, over all ranks; steps: of production."""
-    sampler, optimizer, space = deck.sampler, deck.optimizer, state.space
-    sampled = optimizer.iterations * optimizer.samples
-    sweeps = (sampled + steps * sampler.walkers) * sampler.thinning
-    sweeps += sampler.walkers * (sampler.equilibration + deck.production.equilibration)
-    sweeps += deck.pretrain.iterations * (deck.pretrain.samples or sampler.walkers) * deck.pretrain.sweeps
-    measured = sampled + steps * sampler.walkers
-    if declarations.listed(sampler, space) is not None:  # nothing moves, and one measurement serves many steps
-        sweeps, measured = 0, sampled + -(-steps // STEPS_PER_CALL) * sampler.walkers
+def plan(deck, parameters):
+    """Return the `Plan` of a run with this resolved deck, costs in nanoseconds of one core."""
+    state, target = TrialState(deck.state, declarations.space(deck.system)), deck.production.target_error
+    phases = _phases(deck, state, parameters, state.coordinates(parameters).size)
+    return Plan({name: (units, cost) for name, (units, _, cost) in phases.items()}, target, FIRST_LOOK)
+
+
+def _phases(deck, state, parameters, coordinates):
+    """Return {phase: (units, moves of one, nanoseconds of one over all ranks)} in their order; units: iterations,
+    sweeps or steps."""
+    sampler, optimizer, pretrain, space = deck.sampler, deck.optimizer, deck.pretrain, state.space
     if isinstance(space, Spins):
         sweep, measurement, derivative = _of_spins(deck, space)
     else:
         sweep, measurement = _of_particles(deck, space, parameters)
         derivative = 0.0  # part of the measurement
-    nanoseconds = sweeps * sweep + measured * measurement + sampled * derivative
-    nanoseconds += optimizer.iterations * _time_of_step(deck, state, coordinates, derivative)
-    return sweeps * space.particles, nanoseconds
+    walkers, samples, data = sampler.walkers, optimizer.samples, pretrain.samples or sampler.walkers
+    particles, thinning, measured = space.particles, sampler.thinning, walkers
+    if declarations.listed(sampler, space) is not None:  # nothing moves, and one measurement serves many steps
+        particles = sweep = 0
+        measured = walkers / STEPS_PER_CALL
+    step = _time_of_step(deck, state, coordinates, derivative)
+    iteration = samples * (thinning * sweep + measurement + derivative) + step
+    fit = data * (pretrain.sweeps * sweep + 2 * measurement)  # of chains and of data
+    return {
+        "pretraining": (pretrain.iterations, data * pretrain.sweeps * particles, fit),
+        "equilibration": (sampler.equilibration if optimizer.iterations else 0, walkers * particles, walkers * sweep),
+        "optimization": (optimizer.iterations, samples * thinning * particles, iteration),
+        "settling": (deck.production.equilibration, walkers * particles, walkers * sweep),
+        "production": (
+            production_steps(deck),
+            walkers * thinning * particles,
+            walkers * thinning * sweep + measured * measurement,
+        ),
+    }
 
 
 def _hidden(deck):

@@ -11,6 +11,10 @@ import numpy as np
 from parvmc import references, spin_curves, spin_references, trap_curves
 from parvmc.lattice import Lattice
 
+RADII = 4001  # between which the density at more places is interpolated, to 1e-6 of it
+BINS = ("r", "x", "y", "z", "x_prime", "y_prime", "z_prime")  # axes along which values are means over bins
+NODES = 3  # of a bin's mean, along each axis
+
 
 class Known(NamedTuple):
     """Exact values, of an observable's shape, nan where they are not known, and where they come from."""
@@ -25,7 +29,7 @@ def energy(system):
     if kind == "trap":
         pair = system.get("interaction", {"kind": "none"})
         sizes = system["particles"], system["dimensions"], _omega(system)
-        return references.exact_energy(*sizes, pair["kind"], pair.get("strength", 0.0), pair.get("softening"))
+        return references.exact_energy(*sizes, pair["kind"], pair.get("strength", 1.0), pair.get("softening"))
     if kind == "ising":
         return spin_references.ising_energy(_lattice(system), system.get("coupling", 1.0), system.get("field", 1.0))
     if kind == "heisenberg" and system.get("anisotropy", 1.0) != 1.0:
@@ -42,12 +46,37 @@ def observable(system, name, axes, sites=None):
     Any places will do for particles in a trap, those of the result file for spins. sites: of a Renyi entropy's block.
     """
     kind, axes = system.get("kind"), dict(axes)
-    found = None
     if kind == "trap":
-        found = _of_trap(system, name, axes)
-    elif kind in ("ising", "heisenberg", "j1j2"):
-        found = _of_spins(system, name, axes, sites)
-    return found
+        return _of_trap(system, name, axes)
+    return _of_spins(system, name, axes, sites) if kind in ("ising", "heisenberg", "j1j2") else None
+
+
+def means(system, name, axes, sites=None):
+    """Return the same where values are means over bins around the axes' places, shells of r or cells of x, y, z.
+
+    By Gauss's rule of NODES places along each axis.
+    """
+    if system.get("kind") != "trap" or not axes or any(axis not in BINS for axis in axes):
+        return observable(system, name, axes, sites)
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    fine, shares = {}, []
+    for axis, middles in axes.items():
+        width = middles[1] - middles[0] if len(middles) > 1 else 2.0 * abs(middles[0]) or 1.0
+        places = middles[:, np.newaxis] + 0.5 * width * nodes
+        share = np.broadcast_to(0.5 * weights, places.shape)
+        if axis == "r":
+            share = share * np.abs(places) ** (system["dimensions"] - 1)
+            share = share / share.sum(axis=1, keepdims=True)
+        fine[axis], shares = places.ravel(), [*shares, share]
+    found = observable(system, name, fine, sites)
+    if found is None:
+        return None
+    values = found.values
+    for number, share in enumerate(shares):
+        parts = values.reshape(*values.shape[:number], *share.shape, *values.shape[number + 1 :])
+        columns = share.reshape(*share.shape, *[1] * (parts.ndim - number - 2))
+        values = (parts * columns).sum(axis=number + 1)
+    return Known(values, found.source)
 
 
 # --- particles in a trap
@@ -61,11 +90,11 @@ def _omega(system):
 def _of_trap(system, name, axes):
     omega, particles, dimensions = _omega(system), system["particles"], system["dimensions"]
     pair = system.get("interaction", {"kind": "none"})
-    strength = pair.get("strength", 0.0)
+    strength = pair.get("strength", 1.0)
     isotropic = all(frequency == omega[0] for frequency in omega)
     grid = np.meshgrid(*axes.values(), indexing="ij") if axes else []
     found, source = None, "ideal gas"
-    if particles == 1 or pair["kind"] == "none" or strength == 0.0 and pair["kind"] != "hard_sphere":
+    if particles == 1 or pair["kind"] == "none" or strength == 0.0:
         if name == "density" and isotropic:
             found = trap_curves.ideal_density(particles, omega, [grid[0], *[0.0] * (dimensions - 1)])
         elif name == "cartesian_density":
@@ -82,7 +111,10 @@ def _of_trap(system, name, axes):
             found = trap_curves.two_electron_pair_correlation(*arguments, grid[0])
         elif name in ("density", "cartesian_density"):
             radii = np.sqrt(sum(np.square(part) for part in grid))
-            found = trap_curves.two_electron_density(*arguments, radii)
+            few = radii.ravel() if radii.size < RADII else np.linspace(0.0, radii.max(), RADII)
+            curve = trap_curves.two_electron_density(*arguments, few)
+            if curve is not None:
+                found = curve.reshape(radii.shape) if few.size == radii.size else np.interp(radii, few, curve)
     return None if found is None else Known(np.asarray(found), source)
 
 

@@ -10,6 +10,12 @@ LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LO
 """Variables with which a launcher tells a process how many there are (SLURM_NTASKS is set in the batch shell too)."""
 
 
+def launched():
+    """Return {variable: number} of what launchers say about how many processes there are; empty for one alone."""
+    claims = {name: int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdigit()}
+    return {name: count for name, count in claims.items() if count > 1}
+
+
 class LaunchError(Exception):
     """The processes that a launcher started do not see each other."""
 
@@ -44,9 +50,9 @@ class World:
         if alone:
             return cls()
         world = cls(cls._communicator())
-        claims = {name: int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdigit()}
+        claims = launched()
         name = max(claims, key=claims.get, default=None)
-        if world.size == 1 and name and claims[name] > 1:
+        if world.size == 1 and name:
             why = (
                 f"the launcher and the MPI library that Python loaded ({world.mpi_library}) do not belong together: "
                 "use its own mpirun, or srun with its --mpi"

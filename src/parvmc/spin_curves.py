@@ -1,4 +1,4 @@
-"""Correlations and entropies of spin lattices that are known exactly. Pauli matrices, spins 1 or -1 along z. Pure numpy.
+"""Correlations and entropies of spin lattices that are known exactly; spins 1 or -1 along z. Pure numpy.
 
 Small lattices by diagonalisation of the whole Hamiltonian, rings of Ising spins as free fermions, and of the isotropic
 Heisenberg model the correlation of nearest neighbours, which its energy fixes.

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, doc
+from annotated_types import Ge, Gt, Unit, doc
 
 from parvmc.declarations import (
     confines,
@@ -52,7 +52,8 @@ class Settings:
     amplitude: Annotated[Literal["sqrt", "full"], doc('"sqrt": |psi|^2 = P; "full": psi = P')] = "sqrt"
     sigma: Annotated[
         Literal["trap"] | Annotated[float, Gt(0)] | tuple[Annotated[float, Gt(0)], ...],
-        doc('width of the visible units (length): "trap", exact without interaction, or a number, or one per unit'),
+        Unit("length"),
+        doc('width of the visible units: "trap", exact without interaction, or a number, or one per unit'),
     ] = "trap"
     sigma_shared: Annotated[bool, doc("train one sigma for all units")] = False
     convention: Annotated[
