@@ -14,7 +14,7 @@ from tables import FORMATS, table
 
 EPILOG = """\
 example:
-  for n in 1 2 4 8; do mpirun -n $n python -m parvmc inputs/ising_small.toml -o ranks_$n.h5; done
+  for n in 1 2 4 8; do mpirun -n $n python -m parvmc inputs/two_electrons.toml -o ranks_$n.h5; done
   python analysis/scaling.py ranks_*.h5 --output scaling.pdf
 
 Times are means over the middle half of the iterations, of rank 0: sampling; exchange, its calls of MPI, waiting for
@@ -148,6 +148,7 @@ def draw(found, output):
             bars.set_xticks(places, [str(one.ranks) for one in own])
             bars.set(title=title, xlabel="ranks", ylabel="time of an iteration (ms)")
             bars.grid(axis="x", visible=False)
+            bars.set_axisbelow(True)
             bars.set_ylim(0.0, 1.35e3 * max(one.total for one in own))
             bars.legend(fontsize="small", ncols=3, loc="upper center")
             ranks = [one.ranks for one in own]

@@ -1,6 +1,6 @@
 """A result file of 10 GB with the layout of a real run, for what must stay small in memory.
 
-    python tests/big_file.py big.h5 [--gigabytes 10] [--running]
+    python tests/big_file.py big.h5 [--gigabytes 10]
 
 65,536 rows, the most that a run keeps, of as many batches as it takes (2,720 batches of 128 walkers for 10 GB): made-up
 numbers, one block of them over and over, with the checksum that parvmc puts at the end.
@@ -20,10 +20,11 @@ LANES = 128
 SERIES = ("energy", "local_energy", "local_energy_squared", "energy_squared", *fake_result.PARTS)
 
 
-def write(path, gigabytes=10.0, status="finished"):
-    """Write it and return how many batches it has."""
+def write(path, gigabytes=10.0):
+    """Write the file of a finished run and return how many batches it has."""
     batches = round(gigabytes * 1e9 / (8 * ROWS * len(SERIES)))
-    attributes, datasets, groups = fake_result.contents(status, "result" if status == "finished" else "production")
+    attributes, datasets, groups = fake_result.contents()
+    groups["provenance"]["ranks"] = ["4", "4"]
     deck = fake_result.DECK.replace("walkers = 256", f"walkers = {LANES * batches}")
     deck = deck.replace("samples = 4096", f"samples = {ROWS * LANES * batches}")
     datasets["input"] = fake_result.Dataset(deck, "", "deck", attributes={"original": deck})
@@ -52,10 +53,17 @@ def write(path, gigabytes=10.0, status="finished"):
     return batches
 
 
+def reopen(path):
+    """Make it the file of a run in production, without statistics; the checksum is lost with that."""
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        file.attrs["status"] = "running"
+        for name in ("result", "blocking", "observables"):
+            del file[name]
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("--gigabytes", type=float, default=10.0)
-    parser.add_argument("--running", action="store_true", help="of a run in progress, without statistics")
     given = parser.parse_args()
-    print(write(given.file, given.gigabytes, "running" if given.running else "finished"), "batches")
+    print(write(given.file, given.gigabytes), "batches")
