@@ -51,7 +51,8 @@ def to_arviz(file: StoredFile, names: tuple[str, ...]) -> arviz.InferenceData | 
     if "result/acceptance" in file:
         found = {"acceptance_rate": ((), file.value("result/acceptance"), file.attributes("result/acceptance"))}
         groups["sample_stats"] = xarray.Dataset(found)
-    return arviz.InferenceData(**groups) if hasattr(arviz, "InferenceData") else xarray.DataTree.from_dict(groups)
+    own = getattr(arviz, "InferenceData", xarray.DataTree)  # since 1.0 another name of DataTree
+    return xarray.DataTree.from_dict(groups) if issubclass(own, xarray.DataTree) else own(**groups)
 
 
 def _xarray() -> Any:
