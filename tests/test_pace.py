@@ -4,6 +4,7 @@ import itertools
 import math
 
 import pytest
+from conftest import ROOT
 
 from parvmc import config, pace
 from parvmc.estimate import plan
@@ -64,20 +65,29 @@ def test_a_run_that_costs_what_it_should_is_known_from_the_second_report(clock):
         assert left.run == pytest.approx(truth, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("slower", ["equilibration", "optimization", "settling", "production"])
-@pytest.mark.parametrize("factor", [0.5, 1.4])
+PHASES = ("equilibration", "optimization", "settling", "production")
+SOMEWHAT = list(itertools.product(PHASES, (0.85, 1.15)))
+
+
+@pytest.mark.parametrize(("slower", "factor"), [*SOMEWHAT, ("optimization", 3.0), ("production", 4.0)])
 def test_from_the_middle_on_a_run_is_known_to_a_fifth(clock, slower, factor):
-    """Also where one phase is slower or faster than the rest by as much as estimates are off; by a control, at the
-    start it need not be."""
+    """Also where a phase takes more or less than it should beside the others, and much more if it is the one in which
+    the middle of such a run lies."""
     speeds = {phase: 0.003 * cost * (factor if phase == slower else 1.0) for phase, (_, cost) in PLAN.phases.items()}
     found = estimates(Pace(PLAN), clock, speeds)
     late = [(left.run, truth) for passed, left, truth in found if passed > 0.5 and truth > 0.01]
-    assert len(late) > 20
+    assert len(late) > 15
     for told, truth in late:
         assert told == pytest.approx(truth, rel=0.2)
-    early = [(left.run, truth) for passed, left, truth in found if passed < 0.1 and left.run is not None]
-    if slower == "production":
-        assert any(abs(told / truth - 1.0) > 0.2 for told, truth in early)
+
+
+def test_before_the_middle_a_run_can_be_other_than_it_seems(clock):
+    """A control: that production is four times as slow as its cost says cannot be known before it begins."""
+    speeds = {phase: 0.003 * cost * (4.0 if phase == "production" else 1.0) for phase, (_, cost) in PLAN.phases.items()}
+    early = [(left.run, truth) for passed, left, truth in estimates(Pace(PLAN), clock, speeds) if 0.01 < passed < 0.1]
+    assert early
+    for told, truth in early:
+        assert told < 0.6 * truth
 
 
 def test_a_resumed_run_counts_what_is_left(clock):
@@ -117,8 +127,6 @@ def test_what_is_left_in_words():
 @pytest.mark.parametrize("name", ["two_electrons", "pretrained", "heisenberg_chain_20", "ising_small"])
 def test_the_plan_has_what_a_run_will_report(name):
     """Counts are the deck's; listing all configurations needs no walk, and its cost is in the optimisation."""
-    from conftest import ROOT
-
     deck = config.resolved(config.load(ROOT / f"inputs/{name}.toml"))
     found = plan(deck, starting_parameters(deck))
     units = {phase: count for phase, (count, _) in found.phases.items()}
@@ -127,7 +135,7 @@ def test_the_plan_has_what_a_run_will_report(name):
     assert units["optimization"] == deck.optimizer.iterations
     assert units["settling"] == deck.production.equilibration
     assert units["production"] * deck.sampler.walkers == deck.production.samples
-    costs = [cost for _, cost in found.phases.values()]
-    lists = deck.sampler.kind == "enumerate"
-    assert all(cost > 0.0 for phase, cost in zip(found.phases, costs, strict=True) if not (lists and "ling" in phase))
-    assert max(itertools.chain(costs)) < 1e12
+    walks = deck.sampler.kind != "enumerate"
+    for phase, (count, cost) in found.phases.items():
+        assert cost > 0.0 or (not walks and phase in ("equilibration", "settling"))
+        assert walks or phase not in ("equilibration", "settling") or count == 0

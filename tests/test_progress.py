@@ -36,7 +36,7 @@ def test_both_formats_tell_the_same_story(capsys, clock):
     found = capsys.readouterr()
     assert text.out.splitlines()[0] == "begins"
     assert "optimization        1 of 3   E = 3.02576(14)" in text.out
-    assert text.err.splitlines() == ["parvmc: warning: is short", "parvmc: not finite"]
+    assert text.err.splitlines() == ["parvmc: warning: is short", "parvmc: failed: not finite"]
     out, err = ([json.loads(line) for line in stream.splitlines()] for stream in found)
     assert [line["message"] for line in out] == text.out.splitlines()
     assert [(line["level"], line["event"]) for line in out + err] == [

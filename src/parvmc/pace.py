@@ -72,13 +72,17 @@ class Plan:
         return [self.phases[name] for name in later]
 
 
+SIMILAR = ("settling", "equilibration", "optimization", "pretraining")
+
+
 class Pace:
     """How long the rest of a phase and of a run will take.
 
     What is left of the phase that goes on takes as long for each unit as it took since its first report. A phase that
-    has not begun takes its cost by the plan, times the seconds that a unit of cost took in all phases so far. Costs are
-    those of the moves, measurements and steps in it: the plan's figures are good to a factor of two for any one
-    processor, and what they are off by alike for all phases drops out.
+    has not begun takes its cost by the plan, that of its moves, measurements and steps, times the seconds that a unit
+    of cost took in the first of SIMILAR that was measured: what is left then is mostly production, which walks, as
+    settling and equilibration do. The plan's costs are good to a factor of two; of that drops out what is the same for
+    both, such as the processor and the ranks.
     """
 
     def __init__(self, plan=None):
@@ -103,13 +107,19 @@ class Pace:
 
     def _of_run(self, phase, part, end, count):
         later, speed = self.plan.after(phase), self._seconds_per_cost()
-        if later is None or end is None or speed is None:
+        if later is None or end is None:
             return None
         if part is None:  # the phase is over, or has only just begun
             later = [(end - count, self.plan.phases[phase][1]), *later]
-        return (part or 0.0) + speed * sum(units * cost for units, cost in later)
+        cost = sum(units * cost for units, cost in later)
+        if cost and speed is None:
+            return None
+        return (part or 0.0) + (cost * speed if cost else 0.0)
 
     def _seconds_per_cost(self):
-        measured = self._measured.items()
-        cost = sum(units * self.plan.phases[phase][1] for phase, (_, units) in measured)
-        return sum(seconds for seconds, _ in self._measured.values()) / cost if cost else None
+        """Return the seconds that a unit of cost took, None where nothing has been measured."""
+        for phase in SIMILAR:
+            seconds, units = self._measured.get(phase, (0.0, 0))
+            if cost := units * self.plan.phases.get(phase, (0, 0.0))[1]:
+                return seconds / cost
+        return None
