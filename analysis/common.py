@@ -50,7 +50,7 @@ def each(files, look):
             failures.append(str(error))
         except ValueError as error:
             failures.append(f"{path}: {error}")
-        except (KeyError, TypeError) as error:
+        except (LookupError, TypeError) as error:
             failures.append(f"{path}: not laid out as a result file ({error.args[0] if error.args else error!r})")
     return found, failures
 

@@ -42,6 +42,8 @@ SCALARS = {
     "effective_samples": 2275.6,
     "effective_samples_per_core_second": 1234567.8,
     "r_hat": 1.0004,
+    "walker_outlier": 3.9,
+    "kurtosis": 0.12,
     "acceptance": 0.52,
     "samples": 4096,
     "virial": -0.0016,

@@ -46,5 +46,5 @@ def write(folder, *settings):
         archive.write_result(prepared.files.result, *record.running(simulation, series, prepared, "stopped"))
         for number in range(deck.optimizer.iterations):
             energy = simulation.history["energy"][number]
-            prepared.log({"phase": "optimization", "iteration": number + 1, "energy": energy})
+            prepared.log({"phase": "optimization", "iteration": number + 1, "energy": energy}, SILENT)
     return prepared.files

@@ -26,6 +26,8 @@ MISSING = [name for name in NEEDED if shutil.which(name, path=f"{os.environ.get(
 
 CONFIGURATION = """\
 ClusterName=local
+# MPICH names its shared memory after job and step, and a killed job leaves it: the next cluster must not meet it
+FirstJobId={first_job}
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser={user}
 SlurmdUser={user}
@@ -91,7 +93,7 @@ class Cluster:
     def __exit__(self, *exception):
         """End the jobs, then the daemons, then whatever of theirs is left."""
         with contextlib.suppress(subprocess.SubprocessError):
-            self.run("scancel", "--user", getpass.getuser(), timeout=10)
+            self.run("scancel", "--user", getpass.getuser(), check=False, timeout=10)
         daemons = [pid for file in self.base.rglob("*.pid") if (pid := self._pid(file))]
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in [pid for pid in daemons if self._is_ours(pid)] + (self._processes() if number == 9 else []):
@@ -111,7 +113,12 @@ class Cluster:
         host = socket.gethostname().split(".")[0]
         port = _free_ports(1 + len(self.nodes))
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 // 2**20
-        names = {"base": self.base, "host": host, "user": getpass.getuser()}
+        names = {
+            "first_job": random.SystemRandom().randrange(1, 60_000_000),
+            "base": self.base,
+            "host": host,
+            "user": getpass.getuser(),
+        }
         text = CONFIGURATION.format(port=port, first=port + 100, last=port + 300, **names)
         for number, name in enumerate(self.nodes):
             text += NODE.format(name=name, host=host, port=port + 1 + number, cpus=self.cpus, memory=memory)
@@ -166,7 +173,7 @@ class Cluster:
                 raise TimeoutError(f"waited {seconds} seconds for {what}\n{queue}")
             time.sleep(0.1)
 
-    def wait_for_end(self, number, seconds=120):
+    def wait_for_end(self, number, seconds=300):
         """Wait until a job has ended for good and return its fields."""
         self.wait_for(lambda: self.job(number)["JobState"] in ENDED, seconds, f"job {number} to end")
         return self.job(number)
@@ -197,7 +204,7 @@ class Cluster:
         self.run("scontrol", "update", f"nodename={name}", "state=down", "reason=test")
 
     def repair_node(self, name):
-        """Start a failed node again."""
+        """Start a failed node again; ReturnToService=2 puts it to use."""
         self.start_node(name)
         self.wait_for(lambda: self.states()[name] == "idle", 30, f"{name} to come back")
 

@@ -4,15 +4,13 @@ import re
 import shlex
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SMALL
 
 from parvmc import config, declarations, verify
 from parvmc.__main__ import command_line
 from parvmc.deck import check_ranks
 
 DECKS = sorted((ROOT / "inputs").glob("*.toml"))
-SMALL = {"sampler.walkers": 256, "sampler.lanes": 128, "sampler.equilibration": 20, "optimizer.iterations": 3}
-SMALL |= {"optimizer.samples": 256, "production.samples": 64 * 256, "production.equilibration": 20}
 decks = pytest.mark.parametrize("deck", DECKS, ids=lambda path: path.stem)
 
 

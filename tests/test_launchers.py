@@ -10,6 +10,7 @@ import pytest
 import short_deck
 from conftest import MPIRUN, command, environment
 from files import assert_same_bits
+from slurm_cluster import MISSING, Cluster
 
 
 @pytest.fixture
@@ -158,10 +159,9 @@ def test_no_library_at_all_under_an_mpirun(deck, tmp_path):
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """Return a function that runs two processes of a shell line by srun, in a folder and under a SLURM of our own."""
-    cluster = pytest.importorskip("slurm_cluster", reason="there is no tests/slurm_cluster.py")
-    if cluster.MISSING:
-        pytest.skip(f"no SLURM here ({', '.join(cluster.MISSING)}): apt-get install slurm-wlm munge")
-    with cluster.Cluster(tmp_path_factory.mktemp("slurm"), nodes=1) as running:
+    if MISSING:
+        pytest.skip(f"no SLURM here ({', '.join(MISSING)}): apt-get install slurm-wlm munge")
+    with Cluster(tmp_path_factory.mktemp("slurm"), nodes=1) as running:
         srun = shutil.which("srun", path=running.environment["PATH"])
         variables = running.environment | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
 

@@ -131,6 +131,9 @@ def test_a_heartbeat_of_another_machine_decides_by_its_age_and_promise(tmp_path)
     assert found.seconds_left == pytest.approx(540, abs=5)
     assert found.line.startswith("running   optimization 120 of 300   E = 3.02576(14)   heartbeat 3")
     assert "elsewhere:1 job 815   9 min left of this part" in found.line
+    hold(tmp_path / "run.lock", age=30.0, seconds_left_of_run=7230.0)
+    assert status.look(path).seconds_left_of_run == pytest.approx(7200, abs=5)
+    assert status.look(path).line.endswith("2.0 h left, 9 min of this part")
     hold(tmp_path / "run.lock", age=200.0)
     assert status.look(path).line.startswith("lost (no heartbeat for 3 min, within 3 min it was promised)")
     assert status.look(path).seconds_left is None
@@ -239,7 +242,7 @@ def test_what_a_name_means(tmp_path):
     found = status.report([tmp_path / "a.jsonl", tmp_path / "a.ckpt.1.h5", tmp_path])
     assert [line.file for line in found] == [str(path) for path in expected]
     (tmp_path / "empty").mkdir()
-    assert [line.state for line in status.report([tmp_path / "empty", tmp_path / "d.h5"])] == ["waiting", "waiting"]
+    assert [line.state for line in status.report([tmp_path / "empty", tmp_path / "d.h5"])] == ["unreadable", "waiting"]
     (tmp_path / "d.jsonl").touch()
     assert status.look(tmp_path / "d.h5").state == "lost"
 

@@ -171,7 +171,7 @@ def test_any_flipped_bit_of_a_result_is_noticed(tmp_path):
         path.write_bytes(contents)
         with pytest.raises(checksum.Wrong):
             checksum.check(path)
-        assert said(path).startswith(("damaged: its", "not a file of parvmc"))
+        assert said(path).startswith(("damaged: ", "not a file of parvmc"))
     path.write_bytes(whole[:energy] + bytes([whole[energy] ^ 1]) + whole[energy + 1 :])
     assert verify.check(unsealed(path))[0]
 
@@ -323,7 +323,7 @@ def test_neither_mpi_nor_kernels_are_imported():
 
 
 def test_a_large_file_is_read_in_little_memory(tmp_path):
-    """256 MB of series take less than 100 MB more than none of them."""
+    """256 MB of series take less than 50 MB more than none of them."""
     path = tmp_path / "run.h5"
     sizes = []
     for rows in (16, 65_536):
@@ -333,12 +333,12 @@ def test_a_large_file_is_read_in_little_memory(tmp_path):
         datasets["production/step"] = Dataset(np.arange(rows), "1", "")
         datasets["production/batch"] = Dataset(np.arange(batches), "1", "")
         for name in ("energy", "local_energy", "kinetic", "trap"):
-            datasets[f"production/{name}"] = Dataset(np.zeros((rows, batches)), "1", "")
+            datasets[f"production/{name}"] = Dataset(np.ones((rows, batches)), "1", "")
         archive.write_result(path, attributes, datasets, groups)
-        source = "import sys, resource; from parvmc import verify; assert verify.main(sys.argv[1:]) == 0; "
-        source += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        source = "import re, sys; from parvmc import verify; assert verify.main(sys.argv[1:]) == 0; "
+        source += "print(re.search(r'VmHWM:\\s+([0-9]+) kB', open('/proc/self/status').read())[1])"
         done = subprocess.run([sys.executable, "-c", source, path], env=environment(), capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
         sizes.append(int(done.stdout.split()[-1]))
     assert path.stat().st_size > 256e6
-    assert sizes[1] - sizes[0] < 100e3
+    assert sizes[1] - sizes[0] < 50e3

@@ -1,4 +1,4 @@
-"""Results and checkpoints in HDF5. This is the only module that imports h5py.
+"""Results and checkpoints in HDF5. This is the only module that imports h5py, and only rank 0 comes to that.
 
 No HDF5 file is ever open for writing under its final name: `files.written_aside` says why. What else a run writes is in
 files.py; its names can be had from here as well.
@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from parvmc import checksum
@@ -33,6 +32,8 @@ class Replaced(Damaged):
 
 
 def _open(path):
+    import h5py
+
     checksum.require_file(path)
     return h5py.File(path, "r", locking=False)
 
@@ -40,6 +41,8 @@ def _open(path):
 @contextlib.contextmanager
 def _new_file(path, previous=None, sealed=False):
     """An HDF5 file to fill, which replaces the one of that name when all is well; sealed: with a checksum after it."""
+    import h5py
+
     with written_aside(path, previous) as name, Sink(name) as sink:
         with h5py.File(sink, "w", libver=FORMAT) as file:
             yield file
@@ -66,15 +69,19 @@ class Dataset:
     attributes: dict = field(default_factory=dict)
 
 
-def _is_text(value):
-    return isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(item, str) for item in value))
+def _text_type(value):
+    """h5py's type of what is a text or a list of texts, None for all else."""
+    import h5py  # here and below: where no file is read or written, on all ranks but one, it is not needed
+
+    values = value if isinstance(value, list | tuple) else [value]
+    return h5py.string_dtype() if all(isinstance(item, str) for item in values) else None
 
 
 def _write_attributes(node, attributes):
     for name, value in attributes.items():
         if isinstance(value, bool | np.bool_):
             value = int(value)  # netCDF readers pass over HDF5's boolean attributes
-        node.attrs.create(name, value, dtype=h5py.string_dtype() if _is_text(value) else None)
+        node.attrs.create(name, value, dtype=_text_type(value))
 
 
 def write_result(path, attributes, datasets, groups=None):
@@ -86,8 +93,7 @@ def write_result(path, attributes, datasets, groups=None):
     with _new_file(Path(path), sealed=True) as file:
         _write_attributes(file, attributes)
         for name, dataset in datasets.items():
-            dtype = h5py.string_dtype() if _is_text(dataset.values) else None
-            node = file.create_dataset(name, data=dataset.values, dtype=dtype)
+            node = file.create_dataset(name, data=dataset.values, dtype=_text_type(dataset.values))
             _write_attributes(node, {"units": dataset.units, "description": dataset.description, **dataset.attributes})
         for axis in {axis for dataset in datasets.values() for axis in dataset.axes}:
             file[axis].make_scale(axis.rsplit("/", 1)[-1])
@@ -136,6 +142,11 @@ class Reader:
         with self._reading():
             return path in self._file
 
+    def is_group(self, path):
+        """Whether a name that is there is a group's, and not a dataset's."""
+        with self._reading():
+            return not hasattr(self._file[path], "shape")
+
     def names(self, group="/"):
         """Names in a group; none if there is no such group."""
         with self._reading():
@@ -145,11 +156,6 @@ class Reader:
         """Attributes of a group or dataset, as a dict."""
         with self._reading():
             return {name: _plain(value) for name, value in self._file[path].attrs.items()}
-
-    def shape(self, path):
-        """Shape of a dataset."""
-        with self._reading():
-            return self._file[path].shape
 
     def layout(self, path):
         """Shape, type and, for each axis, the path of the coordinates that `Dataset.axes` named, "" for none."""
@@ -236,6 +242,8 @@ class Checkpoint:
 
 def _datasets(group):
     """Every dataset below a group, by its path from there."""
+    import h5py
+
     found = {}
     for name in group:
         node = group[name]  # items() would hide an error

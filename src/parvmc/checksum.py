@@ -63,7 +63,7 @@ def check(path, largest=LARGEST):
         if magic != MAGIC and not (has_end and end < size):
             return False  # of an older version, or written to by another program
         if magic != MAGIC or length != size - TRAILER.size:
-            raise Wrong("its checksum is damaged, or its end is lost")
+            raise Wrong("what follows its end is not its checksum, or not all of it")
         if size > largest:
             return False
         file.seek(0)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from parvmc import archive, config, results
 from parvmc.deck import Deck
-from parvmc.progress import Pace, done
+from parvmc.estimate import plan
+from parvmc.pace import Pace, done
 from parvmc.starting import starting_parameters
 
 
@@ -59,7 +60,9 @@ class Job:
             return
         told = {"phase": report["phase"], "ranks": int(self.provenance["ranks"])}
         if "of" in report:
-            told |= {"done": done(report), "of": report["of"], "seconds_left": self.pace.seconds_left(report)}
+            left = self.pace.left(report)
+            told |= {"done": done(report), "of": report["of"]}
+            told |= {"seconds_left": left.part, "seconds_left_of_run": left.run}
         told |= {name: report[name] for name in ("energy", "energy_error") if name in report}
         self.lock.beat(told)
 
@@ -76,8 +79,9 @@ def read_deck(options):
         overrides.append(f"seed={options.seed}")
     if options.deck is not None:
         # a run that is resumed does not look at the file that it once started from
-        deck = config.load(options.deck, overrides, strict=not options.resume)
-        return config.resolved(deck), options.deck.read_bytes().decode("utf-8-sig")
+        text = config.read(options.deck)
+        deck = config.loads(text, overrides, options.deck.parent, strict=not options.resume)
+        return config.resolved(deck), text
     if not (options.resume and options.output):
         raise Refused("a deck is needed, or --resume with -o FILE to take the deck from that run; see --help")
     files = _files(options.output)
@@ -114,6 +118,8 @@ def prepare(deck, original, options, held, progress):
         raise Refused(f"{taken[0]} exists already; use --resume to go on, --overwrite to lose it, or -o FILE")
     job.resumes = job.checkpoint is not None
     job.parameters = starting_parameters(deck, warm=not job.resumes)
+    job.pace = progress.pace
+    job.pace.plan = plan(deck, job.parameters)
     if options.overwrite and not options.resume:
         for path in earlier:
             path.unlink(missing_ok=True)
@@ -195,10 +201,15 @@ def _was_before(job):
     steps = 0 if more_iterations else counters["steps"]
 
     def was_before(line):
-        iterations = reached.get(line["phase"], 0)
-        return line.get("iteration", math.inf) <= iterations or line.get("step", math.inf) < steps
+        iterations = reached.get(str(line.get("phase")), 0)
+        iteration, step = (line.get(name) for name in ("iteration", "step"))  # whatever is in a damaged file
+        return _number(iteration) <= iterations or _number(step) < steps
 
     return was_before
+
+
+def _number(value):
+    return value if isinstance(value, int | float) else math.inf
 
 
 def _ignore(message):

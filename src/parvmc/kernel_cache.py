@@ -18,6 +18,7 @@ import llvmlite
 import numba
 import numpy as np
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 problems = []
@@ -77,8 +78,13 @@ class KernelCache:
         return str(folder())
 
     def load_overload(self, signature, target):
-        """Return what was compiled for a signature, None where there is nothing that is sound."""
-        target.refresh()
+        """Return what was compiled for a signature, None where there is nothing that is sound.
+
+        numba would first load all that it can compile with (`target.refresh`), a seventh of the CPU time of a warm
+        start. Code that is compiled already needs the run-time system alone; a kernel that were to hash texts would
+        need more, and fail at its first warm start. Compiling refreshes by itself.
+        """
+        rtsys.initialize(target)
         key = self._key(signature, target)
         if folder() is None:
             return None

@@ -1,13 +1,17 @@
-"""What rank 0 prints: plain lines, or lines of JSON, while the run goes on, and one line at the end."""
+"""What rank 0 prints: a live line on terminals, else plain lines or lines of JSON, and one line at the end."""
 
+import contextlib
 import sys
 import time
+from typing import NamedTuple
 
 from parvmc.files import iso, json_line
+from parvmc.pace import Pace, done, span
 from parvmc.results import reference_label, with_error
 
 SECONDS_IN_LOG = 30.0
-SECONDS_ON_TERMINAL = 2.0
+SECONDS_ON_TERMINAL = 2.0  # without a live line
+SECONDS_ON_LIVE_LINE = 0.1
 
 WORDS = {"warning": "warning", "error": "failed"}
 
@@ -31,42 +35,66 @@ def as_json(level, event, message, fields):
 FORMATS = {"text": as_text, "json": as_json}
 
 
-def done(report):
-    """Return how much of its phase is done, in the phase's own units, those of `of`."""
-    return report.get("iteration", report.get("step", report.get("sweep", 0)))
+class LiveLine:
+    """A line at the bottom of a terminal that each report is written over; no terminal, or no rich: there is none."""
 
+    def __init__(self, stream):
+        self._console = self._live = None
+        if stream.isatty():  # asked here: variables can make rich take a pipe for a terminal
+            with contextlib.suppress(ImportError):
+                from rich.console import Console
 
-class Pace:
-    """How long the rest of a phase will take, from how long it took since its first report."""
+                console = Console(file=stream)
+                self._console = None if console.is_dumb_terminal or not console.is_terminal else console
 
-    def __init__(self):
-        self._phase, self._began, self._first = None, 0.0, 0
+    def __bool__(self):
+        return self._console is not None
 
-    def seconds_left(self, report):
-        """Return the seconds from this report to the end of its phase, None where that cannot be known yet."""
-        now, count = time.monotonic(), done(report)
-        if report["phase"] != self._phase:
-            self._phase, self._began, self._first = report["phase"], now, count
-        if not self._first < count < report["of"]:
-            return None
-        return (report["of"] - count) * (now - self._began) / (count - self._first)
+    def show(self, text):
+        """Write the text over the line, cut at the terminal's width."""
+        from rich.live import Live
+        from rich.text import Text
+
+        if self._live is None:
+            # no thread, which would go on while a kernel runs; the other lines are printed after clear()
+            passive = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
+            self._live = Live(console=self._console, transient=True, **passive)
+            self._live.start()
+            self._console.show_cursor(True)  # a run that is killed could not bring it back
+        self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+
+    def clear(self):
+        """Erase the line."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 class Progress:
-    """Prints a line per so many seconds, and the first and the last of each phase; silent on the other ranks.
+    """Prints what goes on on rank 0; silent on the other ranks.
 
     Every line has an event's name and fields, numbers and texts, which a log in JSON shows.
     """
 
     def __init__(self, speaks, quiet, form="text"):
         """speaks: whether this rank prints; quiet: print nothing but the end and warnings; form: text or json."""
+        self.pace = Pace()
         self._speaks = speaks
         self._quiet = quiet
-        self._print = FORMATS[form]
+        self._form = FORMATS[form]
         self._phase = None
-        self._printed = 0.0
-        self._pace = Pace()
+        self._printed = self._shown = 0.0
         self._interval = SECONDS_ON_TERMINAL if sys.stdout.isatty() else SECONDS_IN_LOG
+        self._live = LiveLine(sys.stdout) if speaks and not quiet and form == "text" else None
+
+    def clear(self):
+        """Erase the live line, if there is one."""
+        if self._live:
+            self._live.clear()
+
+    def _print(self, *told):
+        self.clear()
+        self._form(*told)
 
     def say(self, text, event="note", **fields):
         """Print a line of the run's story."""
@@ -89,39 +117,62 @@ class Progress:
             self._print("error", event, text, fields)
 
     def report(self, line):
-        """Print a stage's report if its phase is new, it is the phase's last, a step was taken back, or the last line
-        is long ago."""
+        """Show a stage's report on the live line; print it if it is its phase's last or a step was taken back.
+
+        Without a live line it is printed as well if its phase is new or the last line is long ago.
+        """
         if not self._speaks or self._quiet:
             return
-        now, left = time.monotonic(), self._pace.seconds_left(line)
-        expected = line["phase"] == self._phase and done(line) < line["of"] and not line.get("shrunk", 0)
-        if expected and now - self._printed < self._interval:
+        now, left = time.monotonic(), self.pace.left(line)
+        expected = done(line) < line["of"] and not line.get("shrunk", 0)
+        if self._live and expected:
+            if now - self._shown >= SECONDS_ON_LIVE_LINE:
+                self._shown = now
+                self._live.show(told(line, left, SHORT))
+            return
+        if expected and line["phase"] == self._phase and now - self._printed < self._interval:
             return
         self._phase, self._printed = line["phase"], now
         fields = {name: value for name, value in line.items() if name != "keep"}
-        self._print("info", "progress", told(line, left), fields | ({} if left is None else {"seconds_left": left}))
+        times = {"seconds_left": left.part, "seconds_left_of_run": left.run}
+        fields |= {name: seconds for name, seconds in times.items() if seconds is not None}
+        self._print("info", "progress", told(line, left), fields)
 
 
-def told(report, left):
-    """Return a stage's report as a line of text; left: seconds to the end of the phase, or None."""
-    text = f"{report['phase']:<13} {done(report):>7} of {report['of']}"
+class Words(NamedTuple):
+    """How a report is put into words: the count with its phase, what is between values, names of values."""
+
+    count: str
+    gap: str
+    variance: str
+    acceptance: str
+    of_part: bool
+
+
+LONG = Words("{phase:<13} {done:>7} of {of}", "   ", "variance", "acceptance", True)
+SHORT = Words("{phase} {done}/{of}", "  ", "var", "acc", False)  # 80 columns
+
+
+def told(report, left, words=LONG):
+    """Return a stage's report as a line of text; left: the `Left` at it."""
+    parts = [words.count.format(phase=report["phase"], done=done(report), of=report["of"])]
     if "log_likelihood" in report:
-        text += f"   ln L = {report['log_likelihood']:.4f}"
-    if "divergence" in report:
-        text += f", {report['divergence']:.1e} below the ideal gas's"
+        below = f", {report['divergence']:.1e} below the ideal gas's" if "divergence" in report else ""
+        parts.append(f"ln L = {report['log_likelihood']:.4f}{below}")
     if "energy" in report:
-        text += f"   E = {with_error(report['energy'], report['energy_error'])}"
+        parts.append(f"E = {with_error(report['energy'], report['energy_error'])}")
     if "variance" in report:
-        text += f"   variance {report['variance']:.2e}"
+        parts.append(f"{words.variance} {report['variance']:.2e}")
     if "acceptance" in report:
-        text += f"   acceptance {report['acceptance']:.2f}"
+        parts.append(f"{words.acceptance} {report['acceptance']:.2f}")
     if report.get("shrunk", 0):
-        text += f"   the last step did harm and is taken back ({report['shrunk']:.0f} in a row)"
-    if "seconds" in report:
-        text += f"   {1e3 * report['seconds']:.0f} ms"
-    if left is not None:
-        text += f"   {left:.0f} s left of this part"
-    return text
+        parts.append(f"the last step did harm and is taken back ({report['shrunk']:.0f} in a row)")
+    seconds = report.get("seconds", left.each)
+    if seconds is not None:
+        parts.append(span(seconds) if seconds >= 10.0 else f"{1e3 * seconds:.{0 if seconds >= 0.01 else 1}f} ms")
+    if left.run is not None and not words.of_part:
+        left = left._replace(part=None)
+    return words.gap.join([*parts, *filter(None, [left.text])])
 
 
 def summary(values, speed, core_hours):

@@ -6,7 +6,6 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import parvmc
@@ -24,7 +23,7 @@ def describe(world):
     """Return {name: text} of this start; called on all ranks, since each names its host and its processor."""
     places = world.gather((platform.node(), _processor()))
     row = {"parvmc": parvmc.__version__, "python": platform.python_version()}
-    row |= {name: _version(name) for name in PACKAGES}
+    row |= {name: _version(name) for name in PACKAGES if world.is_root}  # looks through the folder of all packages
     return row | {
         "mpi": world.mpi_library,
         "git_commit": _commit() if world.is_root else "",
@@ -38,6 +37,8 @@ def describe(world):
 
 
 def _version(package):
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

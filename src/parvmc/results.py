@@ -13,14 +13,18 @@ goes wrong in reading is a NotAResult, whose message is one line that names the 
 import os
 import tomllib
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from parvmc import references
+from parvmc import conversion, references
 from parvmc.quoting import reference_label, with_error
 from parvmc.stored import LazyArray, NotAResult, StoredFile, one_line
+
+if TYPE_CHECKING:
+    import arviz
+    import xarray
 
 __all__ = [
     "SCALAR_OBSERVABLES",
@@ -39,6 +43,7 @@ __all__ = [
 SCHEMA, SCHEMA_VERSION = "parvmc", 1
 USUAL_COMPONENTS = ("kinetic", "trap", "interaction")
 SCALAR_OBSERVABLES = ("radius", "squared_radius", "pair_distance")
+COLUMNS = ("block_size", "blocks", "error", "error_of_error")
 NOT_COMPONENTS = {"step", "batch", "energy", "local_energy", "local_energy_squared", "energy_squared"}
 NOT_COMPONENTS |= {"virial", "imaginary"}
 
@@ -219,9 +224,9 @@ class Result:
         if name not in self.blocking_names:
             raise KeyError(f"{self.path}: no blocking table {name!r}; there is: {self._there(self.blocking_names)}")
         path = f"blocking/{name}"
-        columns = (self._value(path, column) for column in ("block_size", "blocks", "error", "error_of_error"))
+        size, blocks, error, uncertainty = (self._value(path, name) for name in COLUMNS)
         found = self._file.attributes(path)
-        return Blocking(*columns, int(found.get("level", -1)), bool(found.get("plateau", False)))
+        return Blocking(size, blocks, error, uncertainty, int(found.get("level", -1)), bool(found.get("plateau")))
 
     @property
     def observable_names(self) -> tuple[str, ...]:
@@ -256,26 +261,29 @@ class Result:
     @property
     def exact_components(self) -> dict[str, float]:
         """{name: exact value} of the energy's components where they are known for exactly this system, else empty."""
-        found = self._exact()
+        found = references.of_deck(self.deck)
         return {name: getattr(found, name) for name in USUAL_COMPONENTS} if found else {}
 
     @property
     def exact_observables(self) -> dict[str, float]:
         """{name: exact value} of scalar observables where they are known for exactly this system, else empty."""
-        found = self._exact()
+        found = references.of_deck(self.deck)
         known = {name: getattr(found, name) for name in SCALAR_OBSERVABLES} if found else {}
         return {name: value for name, value in known.items() if value is not None}
 
-    def _exact(self) -> references.Exact | None:
-        system = self.deck.get("system", {})
-        if system.get("kind") != "trap":
-            return None
-        dimensions, omega = system["dimensions"], system.get("omega", 1.0)
-        interaction = system.get("interaction", {"kind": "none"})
-        return references.exact(
-            system["particles"],
-            dimensions,
-            omega if isinstance(omega, list) else [omega] * dimensions,
-            interaction["kind"],
-            interaction.get("strength", 1.0),
-        )
+    def to_xarray(self) -> "xarray.DataTree":
+        """The file as a tree of xarray datasets, a group for each group of the file, with units and descriptions.
+
+        Series stay in the file until their values are needed: call `.load()` on what is used after `close`. Raises
+        ImportError where xarray is not installed.
+        """
+        return conversion.to_xarray(self._file)
+
+    def to_arviz(self) -> "arviz.InferenceData | xarray.DataTree":
+        """The production series of energy and components as ArviZ's `posterior`: chains are batches, draws are rows.
+
+        A row averages `measurements_per_row` measurements of all walkers of a batch. All is in memory. Raises
+        ImportError where ArviZ is not installed, ValueError before production.
+        """
+        names = ("energy", *self.components)
+        return conversion.to_arviz(self._file, names if "energy" in self.series_names else ())

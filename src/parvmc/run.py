@@ -136,7 +136,7 @@ def finish(simulation, job, progress):
         if speed:
             per_move = values["effective_samples"] / simulation.moves
             values["effective_samples_per_core_second"] = per_move * speed
-        for text in record.warnings(simulation.deck, values, blocked):
+        for text in record.warnings(simulation, values, blocked):
             progress.warn(text)
         observed = simulation.observables.quantities(simulation.extent, rows)
         core_hours = simulation.core_seconds / 3600

@@ -15,7 +15,6 @@ from parvmc import archive, results
 from parvmc.stored import pieces
 
 STATUSES = ("running", "stopped", "finished", "failed")
-COLUMNS = ("block_size", "blocks", "error", "error_of_error")
 LONGEST_LINE = 1 << 20
 # Parameters of the factors that have some, in the sizes of `Expected`; a factor that is not here is only read.
 SHAPES = {
@@ -142,7 +141,7 @@ def _result(reader):
     require(done["optimization"] <= wanted.iterations, "it has more iterations than its deck")
     rows = _production(reader, wanted)
     for name in reader.names("blocking"):
-        levels = {len(np.atleast_1d(reader.value(f"blocking/{name}/{column}"))) for column in COLUMNS}
+        levels = {len(np.atleast_1d(reader.value(f"blocking/{name}/{column}"))) for column in results.COLUMNS}
         level = reader.attributes(f"blocking/{name}").get("level")
         require(len(levels) == 1 and level in range(*levels), f"the blocking table of {name} is not whole")
     for name in reader.names("observables"):
@@ -172,7 +171,7 @@ def _production(reader, wanted):
     require(np.ndim(step) == 1 and (np.diff(step) > 0).all(), "production steps are not in order")
     for name in sorted(names - {"step", "batch"}):
         path, shape = f"production/{name}", (len(step), wanted.batches)
-        found = reader.shape(path)
+        found = reader.layout(path)[0]
         require(found == shape, f"the series {name} has the shape {list(found)} in place of {list(shape)}")
         for rows in pieces(len(step), 8 * wanted.batches):
             require_finite(reader.value(path, rows), f"the series {name}")
@@ -183,7 +182,7 @@ def _observable(reader, path):
     axes = reader.attributes(path).get("axes", ())
     shape = tuple(len(reader.value(f"{path}/{axis}")) for axis in axes)
     for name in {"values", "errors"} & {"values", *reader.names(path)}:
-        require(reader.shape(f"{path}/{name}") == shape, f"{path} does not have the shape of its axes")
+        require(reader.layout(f"{path}/{name}")[0] == shape, f"{path} does not have the shape of its axes")
 
 
 # ---------------------------------------------------------------------------------------------------------- checkpoints

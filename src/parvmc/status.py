@@ -18,7 +18,7 @@ from pathlib import Path
 
 from parvmc import lock, results
 from parvmc.files import Files, Metrics, alive, iso, json_line
-from parvmc.progress import done
+from parvmc.pace import Left, done, span
 
 ENDED = ("stopped", "finished", "failed")
 WRONG = ("lost", "failed", "unreadable")
@@ -32,7 +32,7 @@ class Status:
 
     state: running, stopped, finished, failed, lost (it says that it is running, but is not), waiting (nothing is there)
     or unreadable; reason: why the state is one of those that are wrong; done, of: progress in the phase, in its own
-    units; heartbeat_age, checkpoint_age: s; seconds_left: s to the end of the phase.
+    units; heartbeat_age, checkpoint_age: s; seconds_left, seconds_left_of_run: s to the end of the phase, of the run.
     """
 
     file: str
@@ -46,6 +46,7 @@ class Status:
     heartbeat: str = ""
     heartbeat_age: float | None = None
     seconds_left: float | None = None
+    seconds_left_of_run: float | None = None
     checkpoint_age: float | None = None
     host: str = ""
     pid: float | None = None
@@ -66,20 +67,11 @@ class Status:
         if self.host:
             where = self.host if self.pid is None else f"{self.host}:{self.pid:.0f}"
             parts.append(where + (f" job {self.job}" if self.job else ""))
-        if self.seconds_left is not None:
-            parts.append(f"{span(self.seconds_left)} left of this part")
+        if left := Left(None, self.seconds_left, self.seconds_left_of_run).text:
+            parts.append(left)
         if self.checkpoint_age is not None:
             parts.append(f"checkpoint {span(self.checkpoint_age)} ago")
         return "   ".join(parts)
-
-
-def span(seconds):
-    """Return a length of time for people: 45 s, 12 min, 3.5 h, 2.1 d."""
-    if seconds < 100.0:
-        return f"{seconds:.0f} s"
-    if seconds < 6000.0:
-        return f"{seconds / 60.0:.0f} min"
-    return f"{seconds / 3600.0:.1f} h" if seconds < 172_800.0 else f"{seconds / 86_400.0:.1f} d"
 
 
 def look(path):
@@ -117,6 +109,8 @@ def _judge(files, held):
         known |= _progress(files, held or {})
     if state == "running" and held.get("phase") == known.get("phase"):
         known["seconds_left"] = _seconds_left(files, held, known)
+        if _is_number(held.get("seconds_left_of_run")):
+            known["seconds_left_of_run"] = max(0.0, held["seconds_left_of_run"] - known["heartbeat_age"])
     if files.checkpoint.exists():
         known["checkpoint_age"] = _age(files.checkpoint)
     return Status(str(files.result), state, reason, **known)

@@ -11,6 +11,7 @@ from parvmc import checksum
 from parvmc.archive import Reader
 
 BYTES_PER_PIECE = 1 << 24
+OF_HDF5 = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}  # attributes that link axes with their coordinates
 
 
 class NotAResult(Exception):
@@ -19,7 +20,8 @@ class NotAResult(Exception):
 
 def one_line(error: Exception) -> str:
     """What an exception says, in one line."""
-    return os.strerror(error.errno) if getattr(error, "errno", None) else " ".join(str(error).split())
+    code = getattr(error, "errno", None)
+    return os.strerror(code) if code else " ".join(str(error).split())
 
 
 def pieces(rows: int, bytes_per_row: int, most_bytes: int = BYTES_PER_PIECE) -> list[slice]:
@@ -62,13 +64,18 @@ class StoredFile:
         """Whether there is a group or dataset of this name."""
         return self._read(self._reader.__contains__, path)
 
+    def is_group(self, path: str) -> bool:
+        """Whether a name that is there is that of a group."""
+        return self._read(self._reader.is_group, path)
+
     def names(self, group: str = "/") -> tuple[str, ...]:
         """Names in a group; none if there is no such group."""
         return self._read(self._reader.names, group)
 
     def attributes(self, path: str) -> dict[str, Any]:
-        """Attributes of a group or dataset; none if it is not there."""
-        return self._read(self._reader.attributes, path) if path in self else {}
+        """Attributes of a group or dataset but those that are HDF5's own; none if it is not there."""
+        found = self._read(self._reader.attributes, path) if path in self else {}
+        return {name: value for name, value in found.items() if name not in OF_HDF5}
 
     def value(self, path: str, rows: Any = ()) -> Any:
         """Array, number or text of a dataset, or the part of it that an index selects."""
@@ -115,8 +122,12 @@ class LazyArray:
         return f"LazyArray({self._path!r}, {self.dtype}{list(self.shape)})"
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
-        """Read what an index selects: slices, whole numbers, one list of numbers in rising order."""
-        return self._file.value(self._path, index)
+        """Read what slices and whole numbers select; IndexError for anything else, and for slices that go backwards."""
+        for part in index if isinstance(index, tuple) else (index,):
+            forwards = isinstance(part, slice) and (part.step or 1) > 0
+            if not (forwards or part is Ellipsis or isinstance(part, int | np.integer)):
+                raise IndexError(f"{self!r} takes whole numbers and slices that go forwards, not {part!r}")
+        return np.asarray(self._file.value(self._path, index))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Read all of it."""
