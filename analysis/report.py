@@ -66,7 +66,7 @@ TOOLS = (
         "energy, variance, acceptance, gradient and step against the iteration",
         convergence.load,
         convergence.draw,
-        lambda runs: (convergence.WIDTH, 0.6 + convergence.ROW * convergence.rows_of(runs)),
+        convergence.size,
         lambda result: bool(len(result.optimization.get("energy", ()))),
     ),
     Tool(
@@ -74,7 +74,7 @@ TOOLS = (
         "standard error against block size, autocorrelation function, running means and means of the batches",
         blocking.loader("energy"),
         blocking.draw,
-        lambda runs: (blocking.WIDTH, blocking.height(runs)),
+        blocking.size,
         lambda result: bool(result.components),
     ),
     Tool(
