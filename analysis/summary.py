@@ -1,15 +1,15 @@
-"""What came out of a run: energies with errors, components, virial ratio, blocking table, distance to the reference.
+"""What came out of a run: energies with errors, distance to the reference, blocking table, and whether to trust it.
 
 Reads result files only, of finished runs and of those that are still going on. Needs neither MPI nor a compiler.
 """
 
-import argparse
 import math
 import sys
 
+import common
 import numpy as np
 
-from parvmc import results
+from parvmc import verdict
 from parvmc.results import with_error
 
 EPILOG = """\
@@ -19,11 +19,10 @@ example:
 An energy of 3.00004(3) is 3.00004 with a standard error of 0.00003, by blocking. The virial ratio is
 2 <T> / <sum_i r_i . grad_i V>, with Coulomb repulsion in a trap 2T / (2 V_trap - V_C): 1 for an exact state, and for
 every trial state whose length scale is optimal; the residual is the difference of the two. In the blocking table *
-marks the row that is quoted.
+marks the row that is quoted. The verdict has a line for each check that a referee would make: ok, FAIL with what to do
+about it, or ? where it could not be made; then its number and, in brackets, what it must be.
 """
-
-
-CHECKPOINTS = (".ckpt.h5", ".ckpt.1.h5")
+MARKS = {"passed": "ok", "failed": "FAIL", "unknown": "?"}
 
 
 def line(label, text):
@@ -39,25 +38,33 @@ def describe(table, skip=("kind",)):
     )
 
 
-def show_deck(result):
-    """The system, the trial state and the sizes of the run."""
-    deck = result.deck
+def system_text(deck):
+    """The system in one line."""
     system = deck["system"]
     lists = {name: values for name, values in system.items() if isinstance(values, list)}  # omega, lattice
     axes = "".join(f", {name} {' x '.join(f'{value:g}' for value in values)}" for name, values in lists.items())
     interaction = system.get("interaction", {"kind": "none"} if system["kind"] == "trap" else None)
     pair = f"; interaction {interaction['kind']} {describe(interaction)}".rstrip() if interaction else ""
-    line("system", f"{system['kind']}: {describe(system)}{axes}{pair}")
-    factors = [
+    return f"{system['kind']}: {describe(system)}{axes}{pair}"
+
+
+def state_text(deck):
+    """The trial state in one line."""
+    return " x ".join(
         f"{factor['kind']}, {factor['hidden']} hidden" if "hidden" in factor else factor["kind"]
         for factor in deck["state"]
-    ]
-    line("state", " x ".join(factors))
+    )
+
+
+def show_deck(result):
+    """The system, the trial state and the sizes of the run."""
+    line("system", system_text(result.deck))
+    line("state", state_text(result.deck))
     provenance = result.provenance
     if provenance.get("ranks"):
         starts = len(provenance["ranks"])
         started = f", started {starts} times" if starts > 1 else ""
-        line("run", f"seed {deck.get('seed', '?')}, {provenance['ranks'][-1]} ranks{started}")
+        line("run", f"seed {result.deck.get('seed', '?')}, {provenance['ranks'][-1]} ranks{started}")
 
 
 def show_pretraining(result):
@@ -86,15 +93,22 @@ def quoted(result, name):
     return with_error(result.scalar(name), result.scalar(f"{name}_error"))
 
 
+def distance_text(result):
+    """How far the energy is from the reference, in its unit and in standard errors."""
+    exact, _ = result.reference
+    energy, error = result.scalar("energy"), result.scalar("energy_error")
+    above_rounding = error > 1e-12 * abs(exact)  # no statistics on what is exact and differs by rounding alone
+    return f"{energy - exact:+.2g}, " + (
+        f"{(energy - exact) / error:+.1f} errors" if above_rounding else "without statistical error"
+    )
+
+
 def show_energy(result):
     """The energy, its components, and how far they are from what is known exactly."""
     line("energy", quoted(result, "energy"))
     if result.reference:
         exact, source = result.reference
-        energy, error = result.scalar("energy"), result.scalar("energy_error")
-        above_rounding = error > 1e-12 * abs(exact)  # no statistics on what is exact and differs by rounding alone
-        distance = f"{(energy - exact) / error:+.1f} errors" if above_rounding else "without statistical error"
-        line("reference", f"{exact:.12g} ({source}): energy - reference = {energy - exact:+.2g}, {distance}")
+        line("reference", f"{exact:.12g} ({source}): energy - reference = {distance_text(result)}")
     known = result.exact_components
     for name in result.components:
         exact = f"   exact {known[name]:.9g}" if name in known else ""
@@ -153,6 +167,24 @@ def show_blocking(result, name="energy"):
         line("", "no plateau: the error is a lower bound")
 
 
+def so_far(result):
+    """Return (rows, batches, mean energy) of a production that goes on."""
+    energies = result.lazy_series("energy")
+    return *energies.shape, float(sum(rows.sum() for _, rows in energies.pieces()) / np.prod(energies.shape))
+
+
+def show_verdict(result):
+    """A line for each check, and what to do where it failed."""
+    found = verdict.judge(result)
+    line("verdict", verdict.conclusion(found))
+    for check in found:
+        rule = f"({check.rule})" if check.rule else ""
+        words = f"{check.name:<11}{check.number}  {rule}" if check.number else f"{check.name:<11}{check.message}"
+        line(f"  {MARKS[check.outcome]}", words.rstrip())
+        if check.number and check.message:
+            line("", f"{'':<11}{check.message}")
+
+
 def show(result):
     """Print the summary of one result file."""
     print(f"{result.path}: {result.title}")
@@ -167,35 +199,20 @@ def show(result):
         show_quality(result)
         show_blocking(result)
     elif result.components:
-        energies = result.series("energy")
-        line("production", f"{len(energies)} rows of {energies.shape[1]} batches so far, errors come at the end")
-        line("energy", f"{energies.mean():.6g} on average so far")
+        rows, batches, mean = so_far(result)
+        line("production", f"{rows} rows of {batches} batches so far, errors come at the end")
+        line("energy", f"{mean:.6g} on average so far")
     else:
         line("production", "not begun")
+    show_verdict(result)
+    print()
 
 
 def main(arguments=None):
     """Show every file; return 1 if one of them could not be read."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("files", metavar="FILE", nargs="+", help="result file (HDF5)")
-    failures, between = [], ""
-    given = parser.parse_args(arguments).files
-    for path in [name for name in given if not name.endswith(CHECKPOINTS)] or given:  # *.h5 finds both
-        try:
-            with results.open(path) as result:
-                print(between, end="")
-                between = "\n"
-                show(result)
-        except results.NotAResult as error:
-            failures.append(str(error))
-        except (KeyError, TypeError, ValueError) as error:
-            failures.append(f"{path}: not laid out as a result file ({error.args[0] if error.args else error!r})")
-    sys.stdout.flush()
-    for failure in failures:
-        print(failure, file=sys.stderr)
-    return 1 if failures else 0
+    given = common.parser(__doc__, EPILOG).parse_args(arguments)
+    _, failures = common.each(given.files, show)
+    return common.ended(failures)
 
 
 if __name__ == "__main__":

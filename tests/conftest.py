@@ -24,6 +24,10 @@ kind = "gaussian_rbm"
 """
 """The start of a deck; what follows it first is the number of hidden units."""
 
+SMALL = {"sampler.walkers": 256, "sampler.lanes": 128, "sampler.equilibration": 20, "optimizer.iterations": 3}
+SMALL |= {"optimizer.samples": 256, "production.samples": 64 * 256, "production.equilibration": 20}
+"""Settings that scale a deck down."""
+
 
 def pytest_collection_modifyitems(items):
     """Skip tests that need mpirun where there is none."""

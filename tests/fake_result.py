@@ -22,6 +22,7 @@ hidden = 3
 [sampler]
 kind = "metropolis"
 walkers = 256
+lanes = 128
 
 [optimizer]
 kind = "reconfiguration"
@@ -41,6 +42,8 @@ SCALARS = {
     "effective_samples": 2275.6,
     "effective_samples_per_core_second": 1234567.8,
     "r_hat": 1.0004,
+    "walker_outlier": 3.9,
+    "kurtosis": 0.12,
     "acceptance": 0.52,
     "samples": 4096,
     "virial": -0.0016,

@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-NOT_COMPARED = {"optimization/seconds", "result/effective_samples_per_core_second"}
+TIMES = ("seconds", "sampling_seconds", "slowest_sampling_seconds", "exchange_seconds", "solve_seconds")
+NOT_COMPARED = {*(f"optimization/{name}" for name in TIMES), "result/effective_samples_per_core_second"}
 """Times differ from run to run; so does /provenance, which has no datasets."""
 
 

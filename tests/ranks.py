@@ -1,5 +1,7 @@
 """Ranks as threads of one process: worlds of any size without a launcher, for code that talks to `World` alone."""
 
+import functools
+import operator
 import queue
 import threading
 
@@ -29,8 +31,8 @@ class _Communicator:
     def allgather(self, value):
         return self._exchange(value)
 
-    def allreduce(self, value):
-        return sum(self._exchange(value))
+    def allreduce(self, value, op=operator.add):
+        return functools.reduce(op, self._exchange(value))
 
     def Bcast(self, values, root):
         values[...] = self._exchange(values)[root]

@@ -26,6 +26,8 @@ MISSING = [name for name in NEEDED if shutil.which(name, path=f"{os.environ.get(
 
 CONFIGURATION = """\
 ClusterName=local
+# MPICH names its shared memory after job and step, and a killed job leaves it: the next cluster must not meet it
+FirstJobId={first_job}
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser={user}
 SlurmdUser={user}
@@ -111,7 +113,12 @@ class Cluster:
         host = socket.gethostname().split(".")[0]
         port = _free_ports(1 + len(self.nodes))
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 // 2**20
-        names = {"base": self.base, "host": host, "user": getpass.getuser()}
+        names = {
+            "first_job": random.SystemRandom().randrange(1, 60_000_000),
+            "base": self.base,
+            "host": host,
+            "user": getpass.getuser(),
+        }
         text = CONFIGURATION.format(port=port, first=port + 100, last=port + 300, **names)
         for number, name in enumerate(self.nodes):
             text += NODE.format(name=name, host=host, port=port + 1 + number, cpus=self.cpus, memory=memory)

@@ -1,20 +1,25 @@
 """The deck: what is right loads and survives a round trip, what is wrong is told by its key, nothing else is raised."""
 
-import copy
+import os
 import pickle
 import random
 import re
+import threading
 import tomllib
 from dataclasses import FrozenInstanceError, replace
 from typing import get_type_hints
 
 import pytest
 import tomli_w
+from mutations import mutate
 
+from parvmc import job, schema
+from parvmc.__main__ import command_line
 from parvmc.config import dumps, extended, load, loads, resolved
 from parvmc.deck import OBSERVABLES, OPTIMIZERS, SAMPLERS, STATES, SYSTEMS, Deck, check_ranks, duration
 from parvmc.optimizers import adam, reconfiguration
 from parvmc.schema import DeckError
+from parvmc.starting import starting_parameters
 
 EXAMPLE = """
 title = "Two electrons in a circular quantum dot"
@@ -215,6 +220,11 @@ WRONG = [
     ('state.0.initial="gone.h5"', "state.0.initial", "no file 'gone.h5'"),
     ("seed=-1", "seed", "of at least 0 and below 18446744073709551616"),
     (f"seed={2**64}", "seed", "below 18446744073709551616"),
+    (
+        "state.0.hidden=1_000_000_000",
+        "state.0.hidden",
+        "x 4 weights, and 16777216 are the most; give 4194304",
+    ),
     ("sampler.walkers=1000", "sampler.walkers", "the nearest are 896 and 1024"),
     ("sampler.walkers=100", "sampler.walkers", "the nearest is 128"),
     ("optimizer.samples=10000", "optimizer.samples", "the nearest are 8192 and 16384"),
@@ -321,12 +331,49 @@ def test_a_text_that_is_not_toml_is_told(text, message):
 
 
 def test_deep_and_long_junk_is_rejected_quickly():
-    deep = "title" + ".a" * 2000 + " = 1\n" + SMALLEST
+    deep = "title" + ".a" * 90 + " = 1\n" + SMALLEST
     assert wrong(deep).keys() == {"title"}
+    for key in ("title" + ".a" * 20_000, "title" + " . 'b.c' . \"d\"" * 60):
+        assert wrong(f"{key} = 1\n" + SMALLEST).keys() == {"deck"}
+        assert wrong(f"[{key}]\n" + SMALLEST).keys() == {"deck"}
+    assert loads(f'title = "{"1.5 a, " * 200}"' + SMALLEST).title.startswith("1.5 a")
     long = f'{"k" * 100_000} = "{"v" * 100_000}"\n' + SMALLEST
     ((key, message),) = wrong(long).items()
     assert len(key) < 100
     assert len(message) < 300
+
+
+def test_a_hundred_thousand_mistakes_are_counted_and_twenty_explained(monkeypatch):
+    """A hint for each of them took minutes."""
+    asked = []
+    monkeypatch.setattr(schema, "nearest", lambda *arguments: asked.append(arguments))
+    found = wrong("".join(f"key_{number} = 1\n" for number in range(100_000)))
+    assert len(found) == 100_002
+    assert len(asked) <= 2 * schema.LISTED
+    assert "no known key is like it" in found["key_19"]
+    assert found["key_20"] == "is wrong too"
+
+
+def test_a_deck_is_read_once_and_not_without_end(tmp_path):
+    """A pipe can be read once; a device may never end, and a large file is no deck."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    thread = threading.Thread(target=pipe.write_text, args=(SMALLEST,), daemon=True)
+    thread.start()
+    options = command_line().parse_args([str(pipe)])
+    assert job.read_deck(options) == (resolved(loads(SMALLEST)), SMALLEST)
+    thread.join()
+    with pytest.raises(DeckError, match="/dev/zero: cannot be read: it has more than 1 MB; a deck is a TOML file"):
+        load("/dev/zero")
+
+
+def test_numbers_that_overflow_together_are_told():
+    """Each of them is right by itself."""
+    powers = ["state.0.sigma=0.7", "state.0.coupling_power=1e9"], ["state.0.beta=1e-300", "state.0.coupling_power=8"]
+    for overrides in (["state.0.sigma=1e-300"], ["state.0.sigma=1e300"], ["system.omega=1e300"], *powers):
+        with pytest.raises(DeckError, match=r"^state(\.0)?: has numbers so large or so small"):
+            starting_parameters(resolved(loads(EXAMPLE, overrides)))
+    starting_parameters(resolved(loads(EXAMPLE, ["state.0.sigma=1e-3", "system.omega=1e6"])))
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path):
@@ -468,37 +515,6 @@ def test_what_is_no_duration_is_told(text):
 
 
 # --- any deck at all -------------------------------------------------------------------------------------------------
-
-JUNK = [
-    0, 1, -1, 2**31, 2**63, 2**64, -(2**70), 10**400, 0.5, -0.0, 1e300, 1e-320, float("nan"), float("inf"),
-    True, False, "", "auto", "trap", "random", "ħ\u0000\u202e😀", "x" * 10_000, "1:30:00", [], {}, [[]], [{}],
-    [1, "a"], [True, 1], [0, 1], [1.0] * 4, {"kind": "adam"}, {"kind": {}}, {"": {"": [{}]}},
-    [[[[[[[[1]]]]]]]], tomllib.loads("x = 1979-05-27")["x"], tomllib.loads("x = 07:32:00")["x"],
-]  # fmt: skip
-
-
-def places(table, found):
-    """Return every (container, key) of a parsed deck."""
-    for key in list(table) if isinstance(table, dict) else range(len(table)):
-        found.append((table, key))
-        if isinstance(table[key], dict | list):
-            places(table[key], found)
-    return found
-
-
-def mutate(table, chance):
-    """Drop, rename, replace or move one entry."""
-    place, key = chance.choice(places(table, []))
-    action = chance.choice(["drop", "rename", "replace", "replace", "move"])
-    if action == "replace" or isinstance(place, list):
-        place[key] = copy.deepcopy(chance.choice(JUNK))
-    else:
-        value = place.pop(key)
-        tables = [table, *(place[key] for place, key in places(table, []) if isinstance(place[key], dict))]
-        if action == "rename":
-            place["".join(chance.sample(key, len(key))) + chance.choice(["", "_", "ß", " ", "."])] = value
-        elif action == "move":
-            chance.choice(tables)[key] = value
 
 
 def outcome(text):

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from parvmc import config
-from parvmc.estimate import estimate
+from parvmc.estimate import estimate, require_memory
 from parvmc.samples import Samples
+from parvmc.schema import DeckError
 
 SITES, HIDDEN, LANES, WALKERS, SAMPLES = 12, 24, 64, 1024, 2048
 PARAMETERS = SITES * HIDDEN + HIDDEN
@@ -106,3 +107,26 @@ def test_time_grows_with_the_machine():
         for hidden in (400, 800)
     ]
     assert times[1] / times[0] == pytest.approx(2.0, rel=0.15)
+
+
+def test_more_memory_than_the_machine_has_is_refused(monkeypatch):
+    """Before anything is allocated, naming what takes most of it; on enough ranks, or where it fits, it is not."""
+    text = """
+        system = {kind = "trap", particles = 2, dimensions = 2}
+        state = [{kind = "gaussian_rbm", hidden = 2}]
+    """
+    for walkers, samples, part in ((128 * 10**10, 128 * 10**10, "walkers"), (2**20, 2**40, "samples")):
+        deck = config.resolved(config.loads(text, [f"sampler.walkers={walkers}", f"optimizer.samples={samples}"]))
+        with pytest.raises(
+            DeckError, match=rf"deck: needs .* on rank 0 of 1, most of it for {part}, and this machine has"
+        ):
+            require_memory(deck, 1)
+        estimate(deck, 1)
+    deck = config.resolved(config.loads(text))
+    require_memory(deck, 1)
+    monkeypatch.setattr("os.sysconf", lambda name: 2000)  # pages of 2 kB, so many
+    with pytest.raises(DeckError, match=r"this machine has 4\.0 MB"):
+        require_memory(deck, 1)
+    open_ended = config.resolved(config.loads(text, ["production.target_error=1e-9", "optimizer.iterations=0"]))
+    monkeypatch.setattr("os.sysconf", lambda name: 5000)
+    require_memory(open_ended, 8)  # 25 MB are enough, should it stop early

@@ -4,15 +4,13 @@ import re
 import shlex
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SMALL
 
-from parvmc import config, declarations
+from parvmc import config, declarations, verify
 from parvmc.__main__ import command_line
 from parvmc.deck import check_ranks
 
 DECKS = sorted((ROOT / "inputs").glob("*.toml"))
-SMALL = {"sampler.walkers": 256, "sampler.lanes": 128, "sampler.equilibration": 20, "optimizer.iterations": 3}
-SMALL |= {"optimizer.samples": 256, "production.samples": 64 * 256, "production.equilibration": 20}
 decks = pytest.mark.parametrize("deck", DECKS, ids=lambda path: path.stem)
 
 
@@ -53,8 +51,9 @@ def test_a_deck_tells_about_itself(deck):
 
 
 @decks
-def test_a_deck_runs(parvmc, deck):
-    """Scaled down, it runs to the end, with the energy known for its system in its last line."""
+def test_a_deck_runs(parvmc, deck, tmp_path):
+    """Scaled down, it runs to the end, with the energy known for its system in its last line, and its files are
+    sound."""
     settings = config.load(deck)
     small = {"optimizer.iterations": 3} if settings.sampler.kind == "enumerate" else SMALL
     process = parvmc(deck, *(f"--set={key}={value}" for key, value in small.items()))
@@ -64,6 +63,9 @@ def test_a_deck_runs(parvmc, deck):
     assert re.match(
         rf"E = {number}\(.*" + rf" (exact|best known) {number}" * bool(known), process.stdout.splitlines()[-1]
     )
+    for end in ("h5", "ckpt.h5", "jsonl"):
+        is_sound, line = verify.check(tmp_path / f"{deck.stem}.{end}")
+        assert is_sound, line
 
 
 def test_the_deck_for_two_electrons_runs_on_64_ranks():

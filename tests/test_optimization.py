@@ -102,7 +102,7 @@ def test_what_is_not_finite_still_stops_a_run_that_retries_nothing(monkeypatch):
     with pytest.raises(NotFinite, match="iteration 6"):
         optimized(monkeypatch, 5, lambda change: np.full_like(change, np.nan), "optimizer.retry=false")
     with pytest.raises(NotFinite, match="iteration 0"):
-        optimized(monkeypatch, -1, None, "state.0.initial_spread=1e200")
+        optimized(monkeypatch, -1, None, "state.0.initial_spread=1e150")
 
 
 def test_a_jump_is_told_from_an_outlier():

@@ -6,8 +6,10 @@ import fake_result
 import numpy as np
 import pytest
 
-from parvmc import archive, references, results
+from parvmc import archive, checksum, references, results
 from parvmc.results import with_error
+
+ESTIMATES = ("energy", "energy_squared", "local_energy", "local_energy_squared")
 
 
 def test_a_finished_run_is_read_back(tmp_path):
@@ -105,9 +107,12 @@ def test_what_is_no_result_is_refused_in_one_line(tmp_path):
     assert "where a whole number belongs" in refused(path)
 
 
-def test_a_file_damaged_inside_is_reported_when_read(tmp_path):
+def test_a_file_damaged_inside_is_reported_when_opened_or_when_read(tmp_path):
+    """An older file, without a checksum after its end, can be opened, and what is damaged in it is found out later."""
     path = fake_result.write(tmp_path / "run.h5")
     path.write_bytes(path.read_bytes().replace(b'title = "Two', b'title ] "Two'))
+    assert "damaged (its checksum is wrong" in refused(path)
+    path.write_bytes(path.read_bytes()[: -checksum.TRAILER.size])
     with results.open(path) as result, pytest.raises(results.NotAResult, match="not a deck"):
         _ = result.deck
 
@@ -186,3 +191,37 @@ def test_the_parts_of_the_table_add_up_and_obey_the_virial_identity(system, row)
     if row.source != "exact":
         omega = system[1]
         assert row.energy / omega == pytest.approx(round(row.energy / omega), abs=1e-12)
+
+
+# --------------------------------------------------------------------------------------------------------------- lazily
+
+
+def test_a_series_is_read_by_pieces(tmp_path, monkeypatch):
+    """Only the rows that are asked for are read, and all pieces together are the series."""
+    read = []
+    value = archive.Reader.value
+    monkeypatch.setattr(archive.Reader, "value", lambda self, *given: read.append(value(self, *given)) or read[-1])
+    with results.open(fake_result.write(tmp_path / "run.h5")) as result:
+        assert result.series_names == tuple(sorted([*fake_result.PARTS, *ESTIMATES]))
+        whole, energy = fake_result.series("energy"), result.lazy_series("energy")
+        assert (energy.shape, energy.dtype, energy.ndim, len(energy), energy.nbytes) == ((16, 2), float, 2, 16, 256)
+        assert read == []
+        assert np.array_equal(energy[3:5, 1], whole[3:5, 1])
+        assert energy[-1].tolist() == whole[-1].tolist()
+        read.clear()
+        pieces = list(energy.pieces(most_bytes=5 * 16))
+        assert [first for first, _ in pieces] == [0, 5, 10, 15]
+        assert [len(rows) for rows in read] == [5, 5, 5, 1]
+        assert np.array_equal(np.concatenate([rows for _, rows in pieces]), whole)
+        assert [len(rows) for _, rows in energy.pieces(most_bytes=1)] == [1] * 16
+        assert np.array_equal(np.asarray(energy), whole)
+        with pytest.raises(KeyError, match=r"no 'spin' in production; there is: .*kinetic"):
+            result.lazy_series("spin")
+
+
+def test_what_was_not_read_before_the_file_is_closed_says_so(tmp_path):
+    with results.open(fake_result.write(tmp_path / "run.h5")) as result:
+        energy = result.lazy_series("energy")
+    for ask in (lambda: energy[0], lambda: result.status):
+        with pytest.raises(ValueError, match=r"run\.h5 is closed"):
+            ask()

@@ -252,7 +252,7 @@ def test_wrong_decks_and_too_many_ranks_end_on_all_ranks(parvmc, deck):
 def test_a_local_energy_that_is_not_finite_stops_the_run(parvmc, deck, tmp_path):
     """Exit status 1, the iteration, rank and walker named, a checkpoint saved from before, the result marked as
     failed."""
-    result = parvmc(deck, "--set", "state.0.initial_spread=1e200")
+    result = parvmc(deck, "--set", "state.0.initial_spread=1e150")
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     for word in ("iteration 0", "rank 0", "walker", "batch"):

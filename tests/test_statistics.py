@@ -252,6 +252,9 @@ def test_the_autocorrelation_time_is_that_of_plain_loops(phi, steps, chains):
             break
     lost = sum((1.0 - abs(t) / steps) / (steps * chains) for t in range(-window, window + 1))
     assert autocorrelation_time(series) == pytest.approx(tau * (1.0 + lost), rel=1e-12)
+    function, width, time = statistics.autocorrelation(series)
+    assert function == pytest.approx(rho, rel=1e-9, abs=1e-12)
+    assert (width, time) == (window, autocorrelation_time(series))
 
 
 def test_the_transform_in_groups_of_chains_is_the_transform_at_once(monkeypatch):

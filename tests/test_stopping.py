@@ -2,69 +2,23 @@
 
 import os
 import signal
-import subprocess
 import time
 
 import h5py
 import pytest
-from conftest import TWO_ELECTRONS, command, environment
-from files import assert_same_bits, descendants, kill
+from files import assert_same_bits, kill
+from runs import DECK, ranks_of, started, whole
 
 from parvmc import scheduler
 from parvmc.clock import Clock
 
-DECK = f"""
-title = "Long enough to be stopped"
-seed = 5
-{TWO_ELECTRONS}hidden = 3
-
-[sampler]
-walkers = 512
-lanes = 64
-equilibration = 60
-
-[optimizer]
-iterations = 20
-"""
 TOLD = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGUSR1": signal.SIGUSR1, "SIGUSR2": signal.SIGUSR2}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """Return (deck, its result): a run of a few seconds, measured with more samples than the others take."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    deck = folder / "long.toml"
-    deck.write_text(f"{DECK}\n[production]\nsamples = 8_388_608\n")
-    subprocess.run(command(deck, "--quiet"), cwd=folder, env=environment(), check=True, timeout=300)
-    return deck, folder / "long.h5"
-
-
-def started(deck, folder, *options, ranks=None, **more):
-    """Start a run and return the process when its production has begun."""
-    process = subprocess.Popen(
-        command(deck, *options, ranks=ranks),
-        cwd=folder,
-        env=environment(**more),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    lines, deadline = folder / f"{deck.stem}.jsonl", time.monotonic() + 120
-    while not (lines.exists() and '"production"' in lines.read_text()):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return process
-
-
-def ranks_of(process):
-    """Return the process ids of the ranks that mpirun has started."""
-    found = []
-    for pid in descendants(process.pid):
-        with open(f"/proc/{pid}/cmdline", "rb") as words:
-            if b"parvmc" in (line := words.read()) and b"python" in line.split(b"\0")[0]:
-                found.append(pid)
-    return found
+    """Return (deck, its result): a run of a few seconds."""
+    return whole(tmp_path_factory.mktemp("undisturbed"))
 
 
 def assert_stopped(process, folder, reason):
@@ -95,7 +49,7 @@ def assert_goes_on(parvmc, undisturbed, folder, ranks):
 def test_a_signal_on_any_rank_stops_all(parvmc, undisturbed, tmp_path, name, rank):
     """All ranks save and leave with 75, also where the signal comes many times; the rest gives the same bits."""
     process = started(undisturbed[0], tmp_path, ranks=2)
-    target = sorted(ranks_of(process))[rank]
+    target = ranks_of(process)[rank]
     for _ in range(1 if name == "SIGINT" else 3):
         os.kill(target, TOLD[name])
     assert_stopped(process, tmp_path, f"by {name}")
@@ -109,6 +63,31 @@ def test_the_launcher_passes_signals_on(parvmc, undisturbed, tmp_path):
     process.send_signal(signal.SIGUSR1)
     assert_stopped(process, tmp_path, "by SIGUSR1")
     assert_goes_on(parvmc, undisturbed, tmp_path, ranks=None)
+
+
+@pytest.mark.mpi
+def test_a_run_goes_on_with_any_number_of_ranks(parvmc, undisturbed, tmp_path):
+    """4 ranks, then 1, then 3, stopped in the optimisation and twice in production, then 8: the same bits."""
+    deck, _ = undisturbed
+    for ranks, phase in ((4, "optimization"), (1, "production"), (3, "production")):
+        process = started(deck, tmp_path, "--resume", phase=phase, ranks=ranks)
+        process.send_signal(signal.SIGUSR2)
+        assert_stopped(process, tmp_path, "by SIGUSR2")
+    assert_goes_on(parvmc, undisturbed, tmp_path, ranks=8)
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+def test_64_ranks_stop_within_the_grace_of_a_job(tmp_path):
+    """SIGTERM on one of 64 ranks, more than there are cores: all have left within SLURM's default KillWait, 30 s."""
+    deck, _ = whole(tmp_path, DECK.replace("walkers = 512", "walkers = 4096"))
+    process = started(deck, tmp_path, "--overwrite", "--set", "production.samples=67_108_864", ranks=64)
+    told = time.monotonic()
+    os.kill(ranks_of(process)[40], signal.SIGTERM)
+    assert_stopped(process, tmp_path, "by SIGTERM")
+    took = time.monotonic() - told
+    print(f"\n64 ranks had left after {took:.1f} s")
+    assert took < 30.0
 
 
 def test_a_second_interrupt_ends_at_once(undisturbed, tmp_path):

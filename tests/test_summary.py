@@ -49,6 +49,25 @@ def test_a_finished_run(tmp_path):
     assert marked == [["*", "2", "8", "2.00e-04", "1.0e-05"]]
 
 
+def test_the_verdict_has_a_line_for_each_check(tmp_path):
+    """With its number and threshold, what to do where it failed, and why where it could not be made."""
+    done = summary(fake_result.write(tmp_path / "run.h5"))
+    lines = [" ".join(row.split()) for row in done.stdout.splitlines()]
+    assert "verdict 1 of 11 checks failed (length), 2 could not be made" in lines
+    assert "ok R-hat 1.0004 (at most 1.1)" in lines
+    assert "ok virial ratio 0.9991 (1 within 0.02 and 4 errors)" in lines
+    failed = lines.index("FAIL length 9 tau, tau = 1.8 steps (at least 50 tau)")
+    assert lines[failed + 1].startswith("the series is short, 9 autocorrelation times where 50 are needed")
+    assert "? drift its last third has fewer than 30 iterations, too few to tell" in lines
+
+
+def test_the_verdict_on_a_run_in_progress_waits_for_its_end(tmp_path):
+    done = summary(fake_result.write(tmp_path / "run.h5", "running", "production"))
+    lines = [" ".join(row.split()) for row in done.stdout.splitlines()]
+    assert "verdict nothing can be judged yet" in lines
+    assert "? blocking known at the end of the run" in lines
+
+
 def test_the_virial_ratio_is_the_one_of_the_components(tmp_path):
     ratio = 2 * 0.886 / (2 * 1.296 - 0.8184)
     assert f"ratio {ratio:.5f}" in summary(fake_result.write(tmp_path / "run.h5")).stdout
@@ -105,7 +124,8 @@ def test_help_has_an_example():
 def test_the_script_imports_neither_mpi_nor_kernels(tmp_path):
     path = fake_result.write(tmp_path / "run.h5")
     source = (
-        "import runpy, sys\n"
+        "import os, runpy, sys\n"
+        "sys.path.insert(0, os.path.dirname(sys.argv[1]))\n"
         "status = runpy.run_path(sys.argv[1])['main'](sys.argv[2:])\n"
         "assert not {'mpi4py', 'numba', 'llvmlite', 'pydantic'} & sys.modules.keys()\n"
         "sys.exit(status)\n"

@@ -16,7 +16,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ.setdefault(_name, "1")
 
 import parvmc  # noqa: E402
-from parvmc.parallel import LaunchError, World  # noqa: E402
+from parvmc import guide  # noqa: E402
+from parvmc.parallel import LaunchError, World, launched  # noqa: E402
 from parvmc.stopping import Signals  # noqa: E402
 
 OK, FAILED, WRONG = 0, 1, 2
@@ -26,6 +27,7 @@ def command_line():
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m parvmc",
+        allow_abbrev=False,  # --alone is looked for before the rest is understood
         description="Variational Monte Carlo with restricted-Boltzmann-machine trial states.",
         epilog="Exit status: 0 finished; 2 the deck or the command line is wrong; 75 stopped early, the checkpoint is "
         "saved, resubmit with --resume; 1 anything else.",
@@ -44,19 +46,24 @@ def command_line():
     parser.add_argument("--time-limit", metavar="1:30:00", help="stop cleanly before this much wall time has passed")
     parser.add_argument("--seed", metavar="N", help="override the deck's seed")
     parser.add_argument("--quiet", action="store_true", help="print the final line and warnings alone")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: print lines of JSON")
+    parser.add_argument("--alone", action="store_true", help="run in this process by itself, whatever has started it")
+    guide.add_to(parser)
     parser.add_argument("--version", action="version", version=f"parvmc {parvmc.__version__}")
     return parser
 
 
 def main(arguments=None):
     """Run the program on this rank and return its exit status; an exception on one rank ends the job on all."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     with Signals() as signals:  # before MPI starts: some would end this process
         return _on_this_rank(arguments, signals)
 
 
 def _on_this_rank(arguments, signals):
+    alone = "--alone" in arguments or (guide.is_asked(arguments) and not launched())
     try:
-        world = World.start()
+        world = World.start(alone)
     except LaunchError as error:
         print(f"parvmc: {error}", file=sys.stderr)
         return FAILED
@@ -103,7 +110,10 @@ def _execute(world, arguments, signals, held):
 def _prepare(world, arguments, held):
     """Return (job, clock, progress), job None where nothing is left to run; raise SystemExit with the status
     otherwise."""
-    options = command_line().parse_args(arguments)
+    parser = command_line()
+    options = parser.parse_args(arguments)
+    if guide.is_asked(arguments):
+        raise SystemExit(guide.answer(options, parser))
 
     from parvmc import archive, config, scheduler
     from parvmc import job as jobs
@@ -112,17 +122,18 @@ def _prepare(world, arguments, held):
     from parvmc.progress import Progress
     from parvmc.schema import DeckError
 
-    progress = Progress(speaks=True, quiet=options.quiet)
+    progress = Progress(speaks=True, quiet=options.quiet, form=options.log_format)
+    held.callback(progress.clear)
     try:
         limit = None if options.time_limit is None else _time_limit(options.time_limit)
         deck, original = jobs.read_deck(options)
         check_ranks(deck, world.size)
-        if options.check:
-            from parvmc.estimate import estimate
+        from parvmc.estimate import estimate, require_memory
 
-            print(config.dumps(deck))
-            print(estimate(deck, world.size))
+        if options.check:
+            print(config.dumps(deck), estimate(deck, world.size), sep="\n")
             return None, None, progress
+        require_memory(deck, world.size)
         if options.output is None:
             options.output = Path(options.deck.stem + ".h5")
         job = jobs.prepare(deck, original, options, held, progress)
@@ -134,7 +145,7 @@ def _prepare(world, arguments, held):
         print(f"parvmc: {error}", file=sys.stderr)
         raise SystemExit(FAILED) from None
     if job is None:
-        progress.conclude(f"{options.output} is finished already; nothing to do")
+        progress.conclude(f"{options.output} is finished already; nothing to do", "finished")
     return job, clock, progress
 
 

@@ -1,4 +1,4 @@
-"""Results and checkpoints in HDF5. This is the only module that imports h5py.
+"""Results and checkpoints in HDF5. This is the only module that imports h5py, and only rank 0 comes to that.
 
 No HDF5 file is ever open for writing under its final name: `files.written_aside` says why. What else a run writes is in
 files.py; its names can be had from here as well.
@@ -10,53 +10,45 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from parvmc.files import Files, Lock, Locked, Metrics, written_aside
-
-__all__ = [
-    "Checkpoint",
-    "Damaged",
-    "Dataset",
-    "Files",
-    "Lock",
-    "Locked",
-    "Metrics",
-    "Reader",
-    "read_checkpoint",
-    "write_checkpoint",
-    "write_result",
-]
+from parvmc import checksum
+from parvmc.files import Files, Metrics, written_aside  # noqa: F401  names of archive too
+from parvmc.lock import Lock, Locked  # noqa: F401  names of archive too
+from parvmc.sink import Sink
 
 CHECKPOINT_SCHEMA = "parvmc-checkpoint 1"
-# The format of HDF5 1.10 (2016): HDF5 keeps a checksum of all it writes besides our values, so that damage raises an
-# exception, where in older formats it can lead the C library astray. Only text of variable length has none: checkpoints
-# have no such.
+# The format of HDF5 1.10 (2016): HDF5 has a checksum of all but values and text of variable length, so that damage
+# raises an exception, where it can lead the C library astray. Checkpoints have no such text, results one of the whole.
 FORMAT = ("v110", "v110")
-BYTES_PER_READ = 1 << 24
 
 
 class Damaged(Exception):
     """There are checkpoints, but none of them is sound."""
 
 
+class Replaced(Damaged):
+    """A run has written a new checkpoint while this one was being read."""
+
+
+def _open(path):
+    import h5py
+
+    checksum.require_file(path)
+    return h5py.File(path, "r", locking=False)
+
+
 @contextlib.contextmanager
-def _new_file(path, previous=None):
-    """An HDF5 file to fill, which replaces the one of that name when all is well."""
-    with written_aside(path, previous) as name:
-        # Without HDF5's own locks, which some cluster file systems refuse: nobody else knows the name.
-        file = h5py.File(name, "w", locking=False, libver=FORMAT)
-        try:
+def _new_file(path, previous=None, sealed=False):
+    """An HDF5 file to fill, which replaces the one of that name when all is well; sealed: with a checksum after it."""
+    import h5py
+
+    with written_aside(path, previous) as name, Sink(name) as sink:
+        with h5py.File(sink, "w", libver=FORMAT) as file:
             yield file
-        except BaseException:
-            with contextlib.suppress(RuntimeError):  # closing fails again, on a full disk; the first error says more
-                file.close()
-            raise
-        try:
-            file.close()
-        except RuntimeError as error:
-            raise OSError(str(error)) from error
+        sink.check()
+        if sealed:
+            checksum.append(name)
 
 
 # ------------------------------------------------------------------------------------------------------------- results
@@ -77,15 +69,19 @@ class Dataset:
     attributes: dict = field(default_factory=dict)
 
 
-def _is_text(value):
-    return isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(item, str) for item in value))
+def _text_type(value):
+    """h5py's type of what is a text or a list of texts, None for all else."""
+    import h5py  # here and below: where no file is read or written, on all ranks but one, it is not needed
+
+    values = value if isinstance(value, list | tuple) else [value]
+    return h5py.string_dtype() if all(isinstance(item, str) for item in values) else None
 
 
 def _write_attributes(node, attributes):
     for name, value in attributes.items():
         if isinstance(value, bool | np.bool_):
             value = int(value)  # netCDF readers pass over HDF5's boolean attributes
-        node.attrs.create(name, value, dtype=h5py.string_dtype() if _is_text(value) else None)
+        node.attrs.create(name, value, dtype=_text_type(value))
 
 
 def write_result(path, attributes, datasets, groups=None):
@@ -94,12 +90,10 @@ def write_result(path, attributes, datasets, groups=None):
     attributes: of the root; datasets: {path: Dataset}; groups: {path: attributes}. An attribute is a number, a text,
     or a list of either; true and false become 1 and 0.
     """
-    path = Path(path)
-    with _new_file(path) as file:
+    with _new_file(Path(path), sealed=True) as file:
         _write_attributes(file, attributes)
         for name, dataset in datasets.items():
-            dtype = h5py.string_dtype() if _is_text(dataset.values) else None
-            node = file.create_dataset(name, data=dataset.values, dtype=dtype)
+            node = file.create_dataset(name, data=dataset.values, dtype=_text_type(dataset.values))
             _write_attributes(node, {"units": dataset.units, "description": dataset.description, **dataset.attributes})
         for axis in {axis for dataset in datasets.values() for axis in dataset.axes}:
             file[axis].make_scale(axis.rsplit("/", 1)[-1])
@@ -130,7 +124,8 @@ class Reader:
     """
 
     def __init__(self, path):
-        self._file = h5py.File(path, "r", locking=False)
+        with self._reading():
+            self._file = _open(path)
 
     def close(self):
         """Close the file."""
@@ -140,12 +135,17 @@ class Reader:
     def _reading(self):
         try:
             yield
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise OSError(str(error)) from error
 
     def __contains__(self, path):
         with self._reading():
             return path in self._file
+
+    def is_group(self, path):
+        """Whether a name that is there is a group's, and not a dataset's."""
+        with self._reading():
+            return not hasattr(self._file[path], "shape")
 
     def names(self, group="/"):
         """Names in a group; none if there is no such group."""
@@ -157,10 +157,17 @@ class Reader:
         with self._reading():
             return {name: _plain(value) for name, value in self._file[path].attrs.items()}
 
-    def value(self, path):
-        """Array, number or text of a dataset."""
+    def layout(self, path):
+        """Shape, type and, for each axis, the path of the coordinates that `Dataset.axes` named, "" for none."""
         with self._reading():
-            return _plain(self._file[path][()])
+            node = self._file[path]
+            axes = (axis[0].name.lstrip("/") if len(axis) else "" for axis in node.dims)
+            return node.shape, node.dtype, tuple(axes)
+
+    def value(self, path, rows=()):
+        """Array, number or text of a dataset, or what an index, such as a slice of its rows, selects."""
+        with self._reading():
+            return _plain(self._file[path][rows])
 
 
 # --------------------------------------------------------------------------------------------------------- checkpoints
@@ -227,14 +234,16 @@ class Checkpoint:
         rows = self.batched[name][0][0]
         if not 0 <= first <= last <= rows:
             raise IndexError(f"checkpoint: {name} has {rows} rows; {first} to {last} were asked for")
-        with h5py.File(self.path, "r", locking=False) as file:
+        with _open(self.path) as file:
             if _plain(file.attrs.get("checksum")) != self.checksum:
-                raise Damaged(f"{self.path} was replaced while it was being read")
+                raise Replaced(f"{self.path} was replaced while it was being read")
             return file["batched"][name][first:last]
 
 
 def _datasets(group):
     """Every dataset below a group, by its path from there."""
+    import h5py
+
     found = {}
     for name in group:
         node = group[name]  # items() would hide an error
@@ -251,15 +260,15 @@ def _stored(name, dataset):
     if dataset.ndim == 0:
         values.update(dataset[()].tobytes())
     elif dataset.size:
-        step = max(1, BYTES_PER_READ * len(dataset) // dataset.nbytes)
+        step = max(1, checksum.BYTES_PER_READ * len(dataset) // dataset.nbytes)
         for first in range(0, len(dataset), step):
             values.update(dataset[first : first + step].tobytes())
     return [name, list(dataset.shape), dataset.dtype.str, values.hexdigest()]
 
 
-def _verified(path):
-    """Read a checkpoint and compare its checksum; raises whatever h5py does if it cannot be read."""
-    with h5py.File(path, "r", locking=False) as file:
+def verified(path):
+    """The checkpoint in a file, its checksum compared; raises whatever h5py does if it cannot be read."""
+    with _open(path) as file:
         if _plain(file.attrs.get("schema")) != CHECKPOINT_SCHEMA:
             raise ValueError(f"it is not a {CHECKPOINT_SCHEMA}")
         text = _plain(file["attributes"][()])
@@ -285,7 +294,7 @@ def read_checkpoint(files, warn):
     faults = []
     for path in (files.checkpoint, files.previous):
         try:
-            checkpoint = _verified(path)
+            checkpoint = verified(path)
         except FileNotFoundError:
             continue
         except Exception as error:  # h5py has an exception of another type for every way in which a file can be damaged

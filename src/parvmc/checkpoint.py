@@ -1,5 +1,7 @@
 """What of a simulation goes into a checkpoint, and back, on any number of ranks."""
 
+import math
+
 import numpy as np
 
 from parvmc import archive
@@ -105,6 +107,9 @@ def restore(simulation, checkpoint):
         elif kind == "parameters":
             index, _, own = rest.partition("/")
             simulation.parameters[int(index)][own] = values
+
+    for values in simulation.history.values():  # of before there was such a column
+        values[:0] = [math.nan] * (simulation.iteration - len(values))
 
     def share(name):
         return world.scatter(simulation.batches, lambda first, last: checkpoint.blocks(name, first, last))

@@ -18,13 +18,13 @@ from parvmc.deck import LEAST_STEPS, SAMPLES, Deck, deck_problems
 from parvmc.declarations import filled, listed, space
 from parvmc.schema import DeckError, Reader, dotted, nearest, shown
 
-FREE = {
-    "title",
-    "output.checkpoint_interval",
-    "output.on_write_error",
-    "production.target_error",
-}  # a resumed run may change them
+# What a resumed run may change, and what it may raise
+FREE = {"title", "output.checkpoint_interval", "output.on_write_error", "production.target_error"}
 GROWING = {"optimizer.iterations", "production.samples", "production.max_samples"}
+LARGEST = 1 << 20  # bytes of a deck: ten thousand particles, each with a width of its own, have half of it
+TOO_DEEP = "is nested far too deeply, or has a number of thousands of digits"
+# A key of a hundred parts. tomllib's memory grows with their square: twenty thousand took gigabytes.
+DEEP_KEY = re.compile(r"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){100}""")
 
 
 def _located(deck, folder, strict):
@@ -114,12 +114,14 @@ def loads(text, overrides=(), folder="", strict=True):
     overrides: texts `KEY=VALUE` that replace entries; folder: where files named by the deck are looked for after the
     current directory; strict: a missing file is an error (not so for a deck that has already run).
     """
+    if DEEP_KEY.search(text):
+        raise DeckError([("deck", TOO_DEEP)])
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DeckError([("deck", f"is not TOML: {error}")]) from None
     except (ValueError, RecursionError):
-        raise DeckError([("deck", "has a number of thousands of digits or is nested far too deeply")]) from None
+        raise DeckError([("deck", TOO_DEEP)]) from None
     for override in overrides:
         _override(table, override)
     deck, missing = _located(Reader(Deck).read(table), folder, strict)
@@ -129,21 +131,30 @@ def loads(text, overrides=(), folder="", strict=True):
     return deck
 
 
-def load(path, overrides=(), strict=True):
-    """Return the `Deck` in a file, as `loads` does."""
+def read(path):
+    """Return the text of a deck's file, which is read once: it may be a pipe."""
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with open(path, "rb") as file:
+            contents = file.read(LARGEST + 1)
+        reason = f"it has more than {LARGEST >> 20} MB" if len(contents) > LARGEST else None
+        text = "" if reason else contents.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        reason = f"byte {error.start} is not UTF-8 text; a deck is a TOML file such as those in inputs/"
-        raise DeckError([(str(path), f"cannot be read: {reason}")]) from None
+        reason = f"byte {error.start} is not UTF-8 text"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         decks = glob.glob("*.toml", root_dir=path.parent)
         near = nearest(path.name, decks) if not os.path.lexists(path) else None
         hint = f"; did you mean {path.parent / near}?" if near else ""
         raise DeckError([(str(path), f"cannot be read: {reason}{hint}")]) from None
-    return loads(text, overrides, path.parent, strict)
+    if reason:
+        raise DeckError([(str(path), f"cannot be read: {reason}; a deck is a TOML file such as those in inputs/")])
+    return text
+
+
+def load(path, overrides=(), strict=True):
+    """Return the `Deck` in a file, as `loads` does."""
+    return loads(read(path), overrides, Path(path).parent, strict)
 
 
 def resolved(deck):

@@ -7,7 +7,7 @@ what is left out. What they mean for a table is in schema.py; the ways between t
 import re
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt, doc
+from annotated_types import Ge, Gt, Lt, Unit, doc
 
 from parvmc import hamiltonians, observables, optimizers, samplers, states
 from parvmc.declarations import (
@@ -40,7 +40,9 @@ class Production:
         Annotated[int, Ge(1)] | None, doc(f"samples over all ranks, rounded up to whole steps; default: {SAMPLES}")
     ] = None
     target_error: Annotated[
-        Annotated[float, Gt(0)] | None, doc("measure until the energy's error is this small, instead of samples")
+        Annotated[float, Gt(0)] | None,
+        Unit("energy"),
+        doc("measure until the energy's error is this small, instead of samples"),
     ] = None
     max_samples: Annotated[
         Annotated[int, Ge(1)] | None, doc(f"bound on the samples with target_error; default: {64 * SAMPLES}")

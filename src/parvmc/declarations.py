@@ -18,7 +18,7 @@ def space(system) -> Space:
 
 @operation
 def spaces(component):
-    """Return the classes of space in which a factor, a sampler or an observable works."""
+    """Return the classes of space in which a system, a factor, a sampler or an observable works."""
     return (Space,)
 
 

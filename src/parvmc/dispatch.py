@@ -3,22 +3,19 @@
 A *pack* is a NamedTuple of arrays and numbers that a compiled kernel can use. An *operation* is a generic function that
 is documented in operations.py and empty there. `implements(operation, Pack)` registers one implementation for both
 worlds: `functools.singledispatch` for Python and `numba.extending.overload` inside kernels. Composition by type is what
-numba's disk cache can find again; closures over jitted functions, or jitted functions as arguments, are compiled anew
+a disk cache can find again; closures over jitted functions, or jitted functions as arguments, are compiled anew
 by every process.
 """
 
 import functools
-import hashlib
 import importlib
-import os
 import pkgutil
-import tempfile
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 
 import numba
 from numba.extending import overload
+
+from parvmc.kernel_cache import KernelCache
 
 KERNEL_OPTIONS = {
     # numpy's error model: with Python's each division is a branch and the loop is not vectorised
@@ -28,35 +25,16 @@ KERNEL_OPTIONS = {
 }
 
 
-def _source_digest():
-    """Return a digest of all sources and of the numba version, the name under which kernels are cached."""
-    digest = hashlib.sha256(metadata.version("numba").encode())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _cache_directory():
-    """Return the first place that can be written; its name is a hash, since numba watches only the entry kernel's
-    file."""
-    homes = [os.environ.get("PARVMC_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), "~/.cache", tempfile.gettempdir()]
-    name = f"parvmc-{os.getuid()}/{_source_digest()}"
-    for home in filter(None, homes):
-        directory = Path(home).expanduser() / name
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            if os.access(directory, os.W_OK):
-                return str(directory)
-        except OSError:
-            continue
-    return tempfile.mkdtemp(prefix="parvmc-")
-
-
-if not numba.config.CACHE_DIR:  # NUMBA_CACHE_DIR was not set
-    numba.config.CACHE_DIR = _cache_directory()
-
 row_function = numba.njit(**KERNEL_OPTIONS)
-kernel = numba.njit(cache=True, **KERNEL_OPTIONS)
+
+
+def kernel(function):
+    """Decorate an entry kernel: it is compiled when it is first called with packs of some types, and kept on the
+    disk."""
+    dispatcher = numba.njit(**KERNEL_OPTIONS)(function)
+    if not numba.config.DISABLE_JIT:
+        dispatcher._cache = KernelCache(function)  # where numba's own would be
+    return dispatcher
 
 
 def operation(function):

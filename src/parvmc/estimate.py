@@ -1,13 +1,18 @@
 """What a deck will cost: parameters, memory per rank and core time, estimated before anything runs."""
 
 import math
+import os
+from dataclasses import dataclass, fields
 
 from parvmc import declarations, optimization, walk
 from parvmc.observables.several import Observables
 from parvmc.optimizers.reconfiguration import DENSE_ARRAYS, SAMPLE_ARRAYS
+from parvmc.pace import Plan
+from parvmc.schema import DeckError
 from parvmc.series import MOST_ROWS
 from parvmc.simulation import OBSERVED_PER_CALL, OBSERVED_ROWS, STEPS_PER_CALL
 from parvmc.spaces import Spins
+from parvmc.stages import FIRST_LOOK
 from parvmc.starting import starting_parameters
 from parvmc.states.pairs import PACKS
 from parvmc.states.product import TrialState
@@ -34,41 +39,108 @@ def estimate(deck, ranks):
     trained = coordinates // 2 if state.is_holomorphic else coordinates
     total = sum(values.size for own in parameters for values in own.values())
 
-    batches = sampler.walkers // sampler.lanes
+    batches, steps = sampler.walkers // sampler.lanes, production_steps(deck)
     local = -(-batches // ranks) * sampler.lanes
-    columns = len(walk.MOMENTS) + len(declarations.components(deck.system)) + state.is_holomorphic
-    steps = -(-(deck.production.samples or deck.production.max_samples) // sampler.walkers)
-    rows = min(steps, MOST_ROWS)
-    walkers = local * 8 * 3 * (space.units + 4)
-    series = local // sampler.lanes * rows * columns * 8
-    gathered = 2 * batches * rows * columns * 8
+    memory = _memory(deck, state, coordinates, ranks)
     numbers = Observables(deck.production.observables, space).size
-    per_call = min(max(OBSERVED_PER_CALL, numbers), STEPS_PER_CALL * numbers)
-    observed = local // sampler.lanes * (3 * OBSERVED_ROWS // 2 * numbers + 2 * per_call) * 8
-    gathered_observed = 2 * batches * min(steps, OBSERVED_ROWS) * numbers * 8
-    samples, matrices, of_root = _memory_of_steps(deck, state, coordinates, local, ranks)
-    moves, nanoseconds = _time(deck, state, parameters, coordinates, steps)
+    phases = _phases(deck, state, parameters, coordinates).values()
+    moves = sum(units * own for units, own, _ in phases)
+    nanoseconds = sum(units * cost for units, _, cost in phases)
 
     kind = "complex ones, " if state.is_holomorphic else ""
     lines = [
         f"parameters: {total}, {kind}of which {trained} are trained",
-        f"memory per rank: {_size(walkers + samples + series + matrices + observed)} besides the program's own, "
-        f"rank 0 {_size(gathered + gathered_observed + of_root)} more",
+        f"memory per rank: {_size(memory.of_rank)} besides the program's own, rank 0 {_size(memory.of_root)} more",
         f"walkers: {sampler.walkers} in {batches} batches, {local} on a rank at the most of {ranks}; "
         f"up to {batches} ranks can share them",
         f"moves: {moves:.2g}; about {nanoseconds / 1e9 / 60:.2g} core-minutes "
         "besides start-up and compiling (to a factor of two)",
     ]
     if optimizer.iterations:
-        text = f"{optimization.plan(deck, state, coordinates)}: of the memory {_size(samples)} for samples"
-        text += f", {_size(matrices)} for matrices" if matrices else ""
-        lines.insert(2, text + (f", {_size(of_root)} for those of rank 0" if of_root else ""))
+        text = f"{optimization.plan(deck, state, coordinates)}: of the memory {_size(memory.samples)} for samples"
+        text += f", {_size(memory.matrices)} for matrices" if memory.matrices else ""
+        text += f", {_size(memory.matrices_of_root)} for those of rank 0" if memory.matrices_of_root else ""
+        lines.insert(2, text)
     if numbers:
         text = (
             f"observables: {numbers} numbers at every step, in {min(steps, OBSERVED_ROWS)} rows for each batch: of the"
         )
-        lines.insert(2, f"{text} memory {_size(observed)} per rank, rank 0 {_size(gathered_observed)} more at the end")
+        text += f" memory {_size(memory.observed)} per rank"
+        lines.insert(2, f"{text}, rank 0 {_size(memory.observed_of_root)} more at the end")
     return "\n".join(f"# {line}" for line in lines)
+
+
+# --- memory
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of a rank, and those that rank 0 alone has."""
+
+    walkers: int
+    samples: int
+    matrices: int
+    series: int
+    observed: int
+    matrices_of_root: int
+    series_of_root: int
+    observed_of_root: int
+
+    @property
+    def of_rank(self):
+        """All of them on every rank."""
+        return self.walkers + self.samples + self.matrices + self.series + self.observed
+
+    @property
+    def of_root(self):
+        """What rank 0 has more."""
+        return self.matrices_of_root + self.series_of_root + self.observed_of_root
+
+
+def require_memory(deck, ranks):
+    """Raise DeckError where rank 0 alone would need more memory than its machine has.
+
+    With a target error the series may never become as long as they can: they are not counted.
+    """
+    space = declarations.space(deck.system)
+    state = TrialState(deck.state, space)
+    memory = _memory(deck, state, state.coordinates(starting_parameters(deck, warm=False)).size, ranks)
+    needed, there = memory.of_rank + memory.of_root, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if deck.production.samples is None:
+        needed -= memory.series + memory.series_of_root
+    if needed > there:
+        parts = {field.name: getattr(memory, field.name) for field in fields(memory)}
+        most = max(parts, key=parts.get).replace("_", " ")
+        reason = (
+            f"needs {_size(needed)} on rank 0 of {ranks}, most of it for {most}, and this machine has {_size(there)}"
+        )
+        raise DeckError([("deck", f"{reason}; ask for less, or start more ranks; --check tells what a deck needs")])
+
+
+def production_steps(deck):
+    """Return the steps of production, at the most."""
+    return -(-(deck.production.samples or deck.production.max_samples) // deck.sampler.walkers)
+
+
+def _memory(deck, state, coordinates, ranks):
+    sampler, space = deck.sampler, state.space
+    batches, steps = sampler.walkers // sampler.lanes, production_steps(deck)
+    own = -(-batches // ranks)
+    columns = len(walk.MOMENTS) + len(declarations.components(deck.system)) + state.is_holomorphic
+    rows = min(steps, MOST_ROWS)
+    numbers = Observables(deck.production.observables, space).size
+    per_call = min(max(OBSERVED_PER_CALL, numbers), STEPS_PER_CALL * numbers)
+    samples, matrices, of_root = _memory_of_steps(deck, state, coordinates, own * sampler.lanes, ranks)
+    return Memory(
+        walkers=own * sampler.lanes * 8 * 3 * (space.units + 4),
+        samples=samples,
+        matrices=matrices,
+        series=own * rows * columns * 8,
+        observed=own * (3 * OBSERVED_ROWS // 2 * numbers + 2 * per_call) * 8,
+        matrices_of_root=of_root,
+        series_of_root=2 * batches * rows * columns * 8,
+        observed_of_root=2 * batches * min(steps, OBSERVED_ROWS) * numbers * 8,
+    )
 
 
 # --- the optimiser
@@ -119,24 +191,41 @@ def _time_of_step(deck, state, coordinates, derivative):
 # --- walking and measuring
 
 
-def _time(deck, state, parameters, coordinates, steps):
-    """Return the number of moves, and the nanoseconds that the run takes, over all ranks; steps: of production."""
-    sampler, optimizer, space = deck.sampler, deck.optimizer, state.space
-    sampled = optimizer.iterations * optimizer.samples
-    sweeps = (sampled + steps * sampler.walkers) * sampler.thinning
-    sweeps += sampler.walkers * (sampler.equilibration + deck.production.equilibration)
-    sweeps += deck.pretrain.iterations * (deck.pretrain.samples or sampler.walkers) * deck.pretrain.sweeps
-    measured = sampled + steps * sampler.walkers
-    if declarations.listed(sampler, space) is not None:  # nothing moves, and one measurement serves many steps
-        sweeps, measured = 0, sampled + -(-steps // STEPS_PER_CALL) * sampler.walkers
+def plan(deck, parameters):
+    """Return the `Plan` of a run with this resolved deck, costs in nanoseconds of one core."""
+    state, target = TrialState(deck.state, declarations.space(deck.system)), deck.production.target_error
+    phases = _phases(deck, state, parameters, state.coordinates(parameters).size)
+    return Plan({name: (units, cost) for name, (units, _, cost) in phases.items()}, target, FIRST_LOOK)
+
+
+def _phases(deck, state, parameters, coordinates):
+    """Return {phase: (units, moves of one, nanoseconds of one over all ranks)} in their order; units: iterations,
+    sweeps or steps."""
+    sampler, optimizer, pretrain, space = deck.sampler, deck.optimizer, deck.pretrain, state.space
     if isinstance(space, Spins):
         sweep, measurement, derivative = _of_spins(deck, space)
     else:
         sweep, measurement = _of_particles(deck, space, parameters)
         derivative = 0.0  # part of the measurement
-    nanoseconds = sweeps * sweep + measured * measurement + sampled * derivative
-    nanoseconds += optimizer.iterations * _time_of_step(deck, state, coordinates, derivative)
-    return sweeps * space.particles, nanoseconds
+    walkers, samples, data = sampler.walkers, optimizer.samples, pretrain.samples or sampler.walkers
+    particles, thinning, measured = space.particles, sampler.thinning, walkers
+    if declarations.listed(sampler, space) is not None:  # nothing moves, and one measurement serves many steps
+        particles = sweep = 0
+        measured = walkers / STEPS_PER_CALL
+    step = _time_of_step(deck, state, coordinates, derivative)
+    iteration = samples * (thinning * sweep + measurement + derivative) + step
+    fit = data * (pretrain.sweeps * sweep + 2 * measurement)  # of chains and of data
+    return {
+        "pretraining": (pretrain.iterations, data * pretrain.sweeps * particles, fit),
+        "equilibration": (sampler.equilibration if optimizer.iterations else 0, walkers * particles, walkers * sweep),
+        "optimization": (optimizer.iterations, samples * thinning * particles, iteration),
+        "settling": (deck.production.equilibration, walkers * particles, walkers * sweep),
+        "production": (
+            production_steps(deck),
+            walkers * thinning * particles,
+            walkers * thinning * sweep + measured * measurement,
+        ),
+    }
 
 
 def _hidden(deck):

@@ -1,28 +1,21 @@
-"""Files of a run: their names, how they are replaced, the lock on them, and a line of JSON per iteration.
+"""Files of a run: their names, how they are replaced, and a line of JSON per iteration.
 
 A file that must be whole is written aside under a hidden name in the same folder, synced and renamed: whatever carries
 the final name is complete, also after kill -9.
 """
 
 import contextlib
-import errno
-import fcntl
 import json
 import math
 import os
 import shutil
-import socket
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-NO_FLOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-
-
-class Locked(Exception):
-    """Another run is writing this output."""
+TAIL = 1 << 16  # bytes that are read for the last line
 
 
 @dataclass(frozen=True)
@@ -70,13 +63,16 @@ class Files:
 # ------------------------------------------------------------------------------------------------------ written aside
 
 
-def _alive(pid):
+def alive(pid):
+    """Return whether there is such a process on this machine; one that is dead and not yet waited for is not alive."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
+    with contextlib.suppress(OSError):  # where there is no /proc it counts as alive
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     return True
 
 
@@ -100,7 +96,7 @@ def _remove_leftovers(path):
     """Remove what a killed process left behind. Other machines' processes count too: the lock keeps live ones away."""
     for other in path.parent.iterdir():
         middle = other.name.removeprefix(f".{path.name}.").removesuffix(".tmp")
-        if other.name == f".{path.name}.{middle}.tmp" and middle.isdecimal() and not _alive(int(middle)):
+        if other.name == f".{path.name}.{middle}.tmp" and middle.isdecimal() and not alive(int(middle)):
             other.unlink(missing_ok=True)
 
 
@@ -141,89 +137,7 @@ def written_aside(path, previous=None):
     _sync(path.parent)
 
 
-# ------------------------------------------------------------------------------------------------------ lock, metrics
-
-
-class Lock:
-    """Keeps a second run away from an output, as a context manager; the kernel frees it when the process is killed."""
-
-    def __init__(self, path):
-        job = os.environ.get("SLURM_JOB_ID") or os.environ.get("PBS_JOBID") or ""
-        start = datetime.now().astimezone().isoformat(timespec="seconds")
-        content = {"host": socket.gethostname(), "pid": os.getpid(), "job": job, "start": start}
-        self._path, self._content, self._descriptor = Path(path), content, None
-
-    def __enter__(self):
-        while self._descriptor is None:
-            self._descriptor = self._take()
-        try:
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, _line(self._content), 0)
-        except OSError:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *exception):
-        # Removed while still held: whoever opened the file before finds, once it is free, that the name is gone.
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        self._descriptor = None
-
-    def _take(self):
-        """A descriptor of the locked file, or None if the file was removed meanwhile and all starts again."""
-        try:
-            descriptor, ours = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
-        except FileExistsError:
-            try:
-                descriptor, ours = os.open(self._path, os.O_RDWR), False
-            except FileNotFoundError:
-                return None
-        try:
-            if self._held(descriptor, ours):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        return None
-
-    def _held(self, descriptor, ours):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise self._refusal(descriptor) from None
-        except OSError as error:
-            if error.errno not in NO_FLOCK:
-                raise
-            # No flock on this file system. Creating the file was atomic, so it is ours if we did; else its writer
-            # counts as alive unless it is known to be dead, which can only be seen on its own host.
-            holder = self._holder(descriptor)
-            if ours:
-                return True
-            if holder.get("host") != self._content["host"] or _alive(holder["pid"]):
-                raise self._refusal(descriptor) from None
-            self._path.unlink(missing_ok=True)
-            return False
-        with contextlib.suppress(FileNotFoundError):
-            return os.path.samestat(os.fstat(descriptor), os.stat(self._path))
-        return False
-
-    def _holder(self, descriptor):
-        with contextlib.suppress(ValueError):
-            found = json.loads(os.pread(descriptor, 1 << 16, 0))
-            if isinstance(found, dict):
-                return found
-        return {}  # its writer has not come to writing it yet, or died before
-
-    def _refusal(self, descriptor):
-        holder = {"host": "an unknown host", "pid": "unknown", "job": "", "start": ""} | self._holder(descriptor)
-        job = f" of job {holder['job']}" if holder["job"] else ""
-        since = f", started {holder['start']}" if holder["start"] else ""
-        return Locked(
-            f"another run is writing this output: process {holder['pid']}{job} on {holder['host']}{since}; wait "
-            f"for it, stop it, or choose another --output. If that process is gone for certain, remove {self._path}"
-        )
+# ------------------------------------------------------------------------------------------------------ lines of JSON
 
 
 def _json_value(value):
@@ -237,15 +151,30 @@ def _json_value(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _line(record):
+def iso(seconds, timespec="seconds"):
+    """Return a time since 1970 as ISO 8601 with the local zone."""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec=timespec)
+
+
+def json_line(record):
+    """Return a dict as a line of JSON, bytes."""
     return json.dumps(_json_value(record)).encode() + b"\n"
+
+
+def parsed(line):
+    """Return the dict that a line of JSON holds; an empty one where it is damaged or holds something else."""
+    with contextlib.suppress(ValueError, RecursionError):
+        record = json.loads(line)
+        if isinstance(record, dict):
+            return record
+    return {}
 
 
 class Metrics:
     """Appends lines of JSON to a file, each out of the program's hands at once; a context manager."""
 
     def __init__(self, path):
-        self._path, self._file = Path(path), None
+        self._path, self._descriptor = Path(path), None
 
     def __enter__(self):
         return self
@@ -254,32 +183,41 @@ class Metrics:
         self.close()
 
     def append(self, record):
-        """Add a line."""
-        if self._file is None:
-            self._file = open(self._path, "ab+")  # noqa: SIM115 - open until close()
-            if self._file.tell() and os.pread(self._file.fileno(), 1, self._file.tell() - 1) != b"\n":
-                self._file.write(b"\n")  # the run before died in the middle of a line
-        self._file.write(_line(record))
-        self._file.flush()
+        """Add a line by a single write, so that readers see whole lines; where it fails, nothing of it is left."""
+        line = json_line(record)
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        end = os.fstat(self._descriptor).st_size
+        if end and os.pread(self._descriptor, 1, end - 1) != b"\n":
+            line = b"\n" + line  # the run before died in the middle of a line
+        try:
+            while line:  # once, but that a full disk takes what still fits
+                line = line[os.write(self._descriptor, line) :]
+        except OSError:
+            os.ftruncate(self._descriptor, end)
+            raise
 
     def records(self):
         """The lines of the file, as dicts; a line that was only half written is left out."""
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as lines:
-            for line in lines:
-                with contextlib.suppress(ValueError):
-                    record = json.loads(line)
-                    if isinstance(record, dict):
-                        yield record
+            yield from filter(None, map(parsed, lines))
+
+    def last(self):
+        """Return the last line that is whole as a dict, from the last block of the file alone; {} if there is none."""
+        with contextlib.suppress(OSError), open(self._path, "rb") as lines:
+            lines.seek(max(0, os.fstat(lines.fileno()).st_size - TAIL))
+            return next(filter(None, map(parsed, reversed(lines.read(2 * TAIL).split(b"\n")))), {})
+        return {}
 
     def keep(self, predicate):
         """Drop every line for which predicate(record) is not true: those that a resumed run will write again."""
         self.close()
         if self._path.exists():
             with written_aside(self._path) as temporary, open(temporary, "wb") as kept:
-                kept.writelines(_line(record) for record in self.records() if predicate(record))
+                kept.writelines(json_line(record) for record in self.records() if predicate(record))
 
     def close(self):
         """Close the file; a further append opens it again."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

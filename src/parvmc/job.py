@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from parvmc import archive, config, results
 from parvmc.deck import Deck
+from parvmc.estimate import plan
+from parvmc.pace import Pace, done
 from parvmc.starting import starting_parameters
 
 
@@ -19,9 +21,9 @@ class Job:
     """What all ranks know of a job, and on rank 0 its open files.
 
     deck: resolved settings; deck_text: the same as TOML; original: the deck as it was given; parameters: a dict of
-    arrays for each factor to start from; resumes: whether the run goes on from a checkpoint; checkpoint, metrics: on
-    rank 0 the checkpoint and the JSON-lines file, elsewhere None; has_lost_lines: whether the latter could not be
-    written to; provenance: this start's row.
+    arrays for each factor to start from; resumes: whether the run goes on from a checkpoint; checkpoint, metrics, lock:
+    on rank 0 the checkpoint, the JSON-lines file and the lock, elsewhere None; has_lost_lines: whether the second could
+    not be written to; provenance: this start's row.
     """
 
     deck: Deck
@@ -32,12 +34,14 @@ class Job:
     resumes: bool
     checkpoint: archive.Checkpoint | None = None
     metrics: archive.Metrics | None = None
+    lock: archive.Lock | None = None
     has_lost_lines: bool = False
     provenance: dict = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
 
     def for_all_ranks(self):
         """Return the job as the other ranks get it."""
-        return replace(self, checkpoint=None, metrics=None)
+        return replace(self, checkpoint=None, metrics=None, lock=None)
 
     def log(self, report, progress):
         """Append the report of an iteration or of a stretch of production to the JSON-lines file, if it can be."""
@@ -49,6 +53,18 @@ class Job:
             if not self.has_lost_lines:
                 progress.warn(f"lines of {self.files.metrics} are lost: {error}")
             self.has_lost_lines = True
+
+    def beat(self, report):
+        """Tell those who watch that the run goes on, and where it is, by the content of the lock."""
+        if self.lock is None:
+            return
+        told = {"phase": report["phase"], "ranks": int(self.provenance["ranks"])}
+        if "of" in report:
+            left = self.pace.left(report)
+            told |= {"done": done(report), "of": report["of"]}
+            told |= {"seconds_left": left.part, "seconds_left_of_run": left.run}
+        told |= {name: report[name] for name in ("energy", "energy_error") if name in report}
+        self.lock.beat(told)
 
     @property
     def resume_command(self):
@@ -63,8 +79,9 @@ def read_deck(options):
         overrides.append(f"seed={options.seed}")
     if options.deck is not None:
         # a run that is resumed does not look at the file that it once started from
-        deck = config.load(options.deck, overrides, strict=not options.resume)
-        return config.resolved(deck), options.deck.read_bytes().decode("utf-8-sig")
+        text = config.read(options.deck)
+        deck = config.loads(text, overrides, options.deck.parent, strict=not options.resume)
+        return config.resolved(deck), text
     if not (options.resume and options.output):
         raise Refused("a deck is needed, or --resume with -o FILE to take the deck from that run; see --help")
     files = _files(options.output)
@@ -84,8 +101,8 @@ def prepare(deck, original, options, held, progress):
     files = _files(options.output)
     if options.deck is not None and files.result.exists() and files.result.samefile(options.deck):
         raise Refused(f"{files.result} is the deck itself; name another output with -o FILE")
-    held.enter_context(archive.Lock(files.lock))
-    job = Job(deck, config.dumps(deck), original, files, [], resumes=False)
+    lock = held.enter_context(archive.Lock(files.lock))
+    job = Job(deck, config.dumps(deck), original, files, [], resumes=False, lock=lock)
     for path in files.stops:
         if path.exists():
             raise Refused(f"{path} exists, the file that stops this run; remove it first")
@@ -101,6 +118,8 @@ def prepare(deck, original, options, held, progress):
         raise Refused(f"{taken[0]} exists already; use --resume to go on, --overwrite to lose it, or -o FILE")
     job.resumes = job.checkpoint is not None
     job.parameters = starting_parameters(deck, warm=not job.resumes)
+    job.pace = progress.pace
+    job.pace.plan = plan(deck, job.parameters)
     if options.overwrite and not options.resume:
         for path in earlier:
             path.unlink(missing_ok=True)
@@ -182,10 +201,15 @@ def _was_before(job):
     steps = 0 if more_iterations else counters["steps"]
 
     def was_before(line):
-        iterations = reached.get(line["phase"], 0)
-        return line.get("iteration", math.inf) <= iterations or line.get("step", math.inf) < steps
+        iterations = reached.get(str(line.get("phase")), 0)
+        iteration, step = (line.get(name) for name in ("iteration", "step"))  # whatever is in a damaged file
+        return _number(iteration) <= iterations or _number(step) < steps
 
     return was_before
+
+
+def _number(value):
+    return value if isinstance(value, int | float) else math.inf
 
 
 def _ignore(message):

@@ -71,13 +71,16 @@ def optimize(simulation):
     samples = empty_samples(simulation, simulation.measurements)
     moves = simulation.batches * simulation.moves_per_batch(simulation.measurements)
     while simulation.iteration < deck.optimizer.iterations:
-        started = time.monotonic()
+        started, exchanging = time.monotonic(), world.exchanging
         before = simulation.positions.copy(), simulation.randoms.copy()
         accepted = _sample(simulation, samples)
+        sampling = time.monotonic() - started
         sums = moments(world, samples, simulation.center, simulation.batches, with_covariance)
-        accepted = world.count(accepted)
+        accepted, slowest = world.count_and_largest(accepted, sampling)
         finite = math.isfinite(sums.energy) and bool(np.isfinite(sums.gradient).all())
-        if optimizer.retry and has_harmed(simulation, samples, sums, finite):
+        harmed = optimizer.retry and has_harmed(simulation, samples, sums, finite)
+        solving, summed = time.monotonic(), world.exchanging
+        if harmed:
             norm, refusals = _take_back(simulation, before[0])
         elif not finite:
             where = simulation.culprit(samples.row_sums())
@@ -85,6 +88,7 @@ def optimize(simulation):
             raise NotFinite(f"optimisation iteration {simulation.iteration}: {where}")
         else:
             norm, refusals = _go_on(simulation, optimizer, samples, sums), 0
+        solve = time.monotonic() - solving - (world.exchanging - summed)
         simulation.iteration += 1
         simulation.remember(simulation.vector)
         report = {
@@ -96,6 +100,10 @@ def optimize(simulation):
             "step_norm": norm,
             "shrunk": float(refusals),
             "seconds": time.monotonic() - started,
+            "sampling_seconds": sampling,
+            "slowest_sampling_seconds": slowest,
+            "exchange_seconds": world.exchanging - exchanging,
+            "solve_seconds": solve,
         }
         for name, value in report.items():
             simulation.history[name].append(value)

@@ -10,12 +10,21 @@ LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LO
 """Variables with which a launcher tells a process how many there are (SLURM_NTASKS is set in the batch shell too)."""
 
 
+def launched():
+    """Return {variable: number} of what launchers say about how many processes there are; empty for one alone."""
+    claims = {name: int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdigit()}
+    return {name: count for name, count in claims.items() if count > 1}
+
+
 class LaunchError(Exception):
     """The processes that a launcher started do not see each other."""
 
 
 class World:
-    """All ranks of a run, or one rank where no MPI library can be loaded."""
+    """All ranks of a run, or one rank where no MPI library can be loaded.
+
+    exchanging: seconds that this rank has spent in calls of MPI since it began, waiting for the others included.
+    """
 
     def __init__(self, communicator=None):
         """Wrap an MPI communicator; None is a world of one."""
@@ -23,18 +32,36 @@ class World:
         self.rank = communicator.rank if communicator else 0
         self.size = communicator.size if communicator else 1
         self.is_root = self.rank == 0
+        self.exchanging = 0.0
+
+    def _timed(self, call, *arguments, **more):
+        """Return call(...), a call of MPI, whose time is added up."""
+        started = time.monotonic()
+        result = call(*arguments, **more)
+        self.exchanging += time.monotonic() - started
+        return result
 
     @classmethod
-    def start(cls):
-        """Return the world of all ranks of this job; raise LaunchError where n processes each see a world of one."""
+    def start(cls, alone=False):
+        """Return the world of all ranks of this job; raise LaunchError where n processes each see a world of one.
+
+        alone: whether this process is meant to be by itself, whoever started it; no MPI library is loaded then.
+        """
+        if alone:
+            return cls()
         world = cls(cls._communicator())
-        claims = {name: int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdigit()}
+        claims = launched()
         name = max(claims, key=claims.get, default=None)
-        if world.size == 1 and name and claims[name] > 1:
+        if world.size == 1 and name:
+            why = (
+                f"the launcher and the MPI library that Python loaded ({world.mpi_library}) do not belong together: "
+                "use its own mpirun, or srun with its --mpi"
+            )
+            if world.mpi_library == "none":
+                why = "Python could load no MPI library: python -m mpi4py --mpi-lib-version tells why"
             raise LaunchError(
                 f"{name} says that {claims[name]} processes were started, but this one sees a world of one and would "
-                "write the same files as the others; the launcher and the MPI library that Python loaded "
-                f"({world.mpi_library}) do not belong together: use that library's own mpirun, or srun with its --mpi"
+                f"write the same files as the others; {why}. For a process that shall be by itself there is --alone"
             )
         return world
 
@@ -101,29 +128,29 @@ class World:
 
     def broadcast(self, value):
         """Return rank 0's value on every rank."""
-        return self._comm.bcast(value) if self.size > 1 else value
+        return self._timed(self._comm.bcast, value) if self.size > 1 else value
 
     def broadcast_array(self, values, shape, owner):
         """Return float64[shape] of the owner on every rank; elsewhere `values` is of no meaning."""
         if self.size == 1:
             return values
         values = np.ascontiguousarray(values) if self.rank == owner else np.empty(shape)
-        self._comm.Bcast(values, root=owner)
+        self._timed(self._comm.Bcast, values, root=owner)
         return values
 
     def gather(self, value):
         """Return the list of all ranks' values on every rank, for small and rare things."""
-        return self._comm.allgather(value) if self.size > 1 else [value]
+        return self._timed(self._comm.allgather, value) if self.size > 1 else [value]
 
     def blocks(self, local):
         """Yield on rank 0 the local arrays of all ranks, in their order and one at a time; elsewhere send and yield
         none."""
         if not self.is_root:
-            self._comm.send(local, dest=0)
+            self._timed(self._comm.send, local, dest=0)
             return
         yield local
         for rank in range(1, self.size):
-            yield self._comm.recv(source=rank)
+            yield self._timed(self._comm.recv, source=rank)
 
     def scatter(self, count, read):
         """Return this rank's share of `count` batches; read(first, last) is called on rank 0, a share at a time."""
@@ -139,7 +166,17 @@ class World:
 
     def count(self, value):
         """Return the sum of an integer over the ranks."""
-        return self._comm.allreduce(int(value)) if self.size > 1 else int(value)
+        return self._timed(self._comm.allreduce, int(value)) if self.size > 1 else int(value)
+
+    def count_and_largest(self, value, other):
+        """Return (sum of an integer, largest of another number) over the ranks, in one call for both."""
+        if self.size == 1:
+            return int(value), other
+
+        def both(one, two):
+            return one[0] + two[0], max(one[1], two[1])
+
+        return self._timed(self._comm.allreduce, (int(value), other), op=both)
 
     def largest(self, values):
         """Return the elementwise largest of float64 arrays over the ranks; NaN counts as infinite."""
@@ -149,7 +186,7 @@ class World:
         from mpi4py import MPI
 
         result = np.empty_like(local)
-        self._comm.Allreduce(local, result, op=MPI.MAX)
+        self._timed(self._comm.Allreduce, local, result, op=MPI.MAX)
         return result
 
     def sum(self, terms, count):
@@ -171,7 +208,7 @@ class World:
             from mpi4py import MPI
 
             total = np.empty_like(folds)
-            self._comm.Allreduce(folds, total, op=MPI.SUM)
+            self._timed(self._comm.Allreduce, folds, total, op=MPI.SUM)
             folds = total
         return folds[0] + folds[1]
 

@@ -6,10 +6,10 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import parvmc
+from parvmc import launch
 
 PACKAGES = ("numpy", "numba", "h5py", "mpi4py")
 
@@ -23,7 +23,7 @@ def describe(world):
     """Return {name: text} of this start; called on all ranks, since each names its host and its processor."""
     places = world.gather((platform.node(), _processor()))
     row = {"parvmc": parvmc.__version__, "python": platform.python_version()}
-    row |= {name: _version(name) for name in PACKAGES}
+    row |= {name: _version(name) for name in PACKAGES if world.is_root}  # looks through the folder of all packages
     return row | {
         "mpi": world.mpi_library,
         "git_commit": _commit() if world.is_root else "",
@@ -37,6 +37,8 @@ def describe(world):
 
 
 def _version(package):
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -44,11 +46,9 @@ def _version(package):
 
 
 def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    fields = {}
+    for processor in launch.cpuinfo():
+        fields |= processor
     names = [fields[key] for key in ("model name", "cpu family", "model") if key in fields]
     return " ".join(names) or platform.processor() or platform.machine()
 

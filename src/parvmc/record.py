@@ -1,19 +1,14 @@
 """What a result file says of a simulation: datasets with units and descriptions, and the statistics of the end."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
-from parvmc import pretraining, statistics
+from parvmc import pretraining, statistics, verdict
 from parvmc.archive import Dataset
 from parvmc.declarations import energy_unit, parameter_notes, reference_energy, virial_weights
 from parvmc.results import SCHEMA, SCHEMA_VERSION
 
-EXACT = 1e-13
-NEARLY_EXACT = 1e-2  # relative spread below which a local energy is little but tails, in which outliers are normal
-LEAST_ACCEPTANCE = 0.01  # below it walkers hardly move
-FAR_OUT = 1.1  # R-hat that even a short series must not have: 122 steps with tau = 3 gave 1.015
-LARGEST_OUTLIER = 8.0  # of 10^6 normal means the largest is 5 spreads out; per-walker means have fatter tails
 ENERGY = "hartree (hbar = m = e = 1)"
 SQUARE = f"{ENERGY} squared"
 SERIES = {
@@ -32,6 +27,10 @@ HISTORY = {
     "step_norm": ("1", "norm of the step, sqrt(d S d) for reconfiguration, else Euclidean"),
     "shrunk": ("1", "times that the step before this iteration has been taken back; 4: given up, 0: it was right"),
     "seconds": ("s", "wall time of the iteration on rank 0"),
+    "sampling_seconds": ("s", "of it, in sampling: moves, local energies, log-derivatives"),
+    "slowest_sampling_seconds": ("s", "time in sampling of the rank that took longest"),
+    "exchange_seconds": ("s", "of it, in sums over ranks and other calls of MPI, waiting included"),
+    "solve_seconds": ("s", "of it, in finding the step, calls of MPI not included"),
 }
 SCALARS = {
     "energy": (ENERGY, "mean of the estimator"),
@@ -43,6 +42,7 @@ SCALARS = {
     "effective_samples_per_core_second": ("1/s", "of CPU time spent in production"),
     "r_hat": ("1", "rank-normalised split R-hat over the batches"),
     "walker_outlier": ("1", "largest robust z-score of a walker's own mean"),
+    "kurtosis": ("1", "excess kurtosis of the estimator's rows, 0 for normal ones: large where tails are heavy"),
     "acceptance": ("1", "accepted moves / proposed moves"),
     "samples": ("1", "samples averaged: measurements of one walker each"),
     "virial": (ENERGY, "2 <T> - <sum r . grad V>, zero where the trial state's length scale is optimal"),
@@ -152,12 +152,20 @@ def results(simulation, series, walker_means):
     found["effective_samples"] = samples / tau
     found["r_hat"] = float(statistics.split_r_hat(series[:, :, 0]))
     found["walker_outlier"] = float(statistics.walker_outliers(walker_means)[0])
+    found["kurtosis"] = _excess_kurtosis(series[:, :, 0])
     found["acceptance"] = simulation.accepted / simulation.moves
     found["samples"] = samples
     reference = reference_energy(simulation.deck.system)
     if reference:
         found["reference"], found["reference_source"] = reference
     return found, blocked
+
+
+def _excess_kurtosis(energies):
+    """Return <d^4> / <d^2>^2 - 3 with deviations d from the mean; 0 where all are equal."""
+    squares = np.square(energies - energies.mean())
+    variance = float(squares.mean())
+    return float(np.square(squares).mean()) / variance**2 - 3.0 if variance**2 > 0.0 else 0.0
 
 
 def _autocorrelation_time(simulation, energies, variance):
@@ -209,24 +217,7 @@ def _describe(name):
     return f"standard error of {base} by blocking" if base != name else f"mean of the {name} part of the estimator"
 
 
-def warnings(deck, values, blocked):
-    """Return the lines that a user must see beside the energy, each with its number and what to do."""
-    if values["energy_error"] <= EXACT * abs(values["energy"]):
-        return []  # an eigenstate: what varies is rounding, of which no statistics is worth a warning
-    found = []
-    length = values["samples"] / deck.sampler.walkers / values["autocorrelation_time"]
-    if not blocked["energy"].plateau:
-        found.append("the blocking error has no plateau: the error is a lower bound; take more samples")
-    if length < 50.0:
-        found.append(f"the series is short, {length:.0f} autocorrelation times where 50 are needed to judge R-hat")
-    if values["r_hat"] > (1.01 if length >= 50.0 else FAR_OUT):
-        found.append(f"R-hat {values['r_hat']:.4f} is above 1.01: the batches disagree; equilibrate or sample longer")
-    if values["acceptance"] < LEAST_ACCEPTANCE:
-        found.append(f"acceptance {values['acceptance']:.3g}: walkers hardly move; give sampler.step another value")
-    varies = values["variance_estimator"] > (NEARLY_EXACT * values["energy"]) ** 2
-    if varies and values["walker_outlier"] > LARGEST_OUTLIER:
-        found.append(f"one walker's mean is {values['walker_outlier']:.1f} spreads from the others': is it stuck?")
-    target = deck.production.target_error
-    if target is not None and values["energy_error"] > target:
-        found.append(f"the target error {target:g} was not reached; raise production.max_samples")
-    return found
+def warnings(simulation, values, blocked):
+    """Return the lines that a user must see beside the energy: the message of every check of `verdict` that failed."""
+    numbers = verdict.Numbers(asdict(simulation.deck), values, blocked["energy"], simulation.history)
+    return [check.message for check in verdict.checks(numbers) if check.outcome == "failed"]

@@ -1,7 +1,7 @@
 """Energies that are known exactly, for exactly one system each. Units hbar = m = e = 1."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Exact(NamedTuple):
@@ -83,3 +83,19 @@ def exact_energy(particles, dimensions, omega, interaction, strength, softening=
         return energy and (energy, "exact")
     found = exact(particles, dimensions, omega, interaction, strength)
     return found and (found.energy, found.source)
+
+
+def of_deck(deck: dict[str, Any]) -> Exact | None:
+    """The exact ground state of the system of a resolved deck (nested dicts), or None."""
+    system = deck.get("system", {})
+    if system.get("kind") != "trap":
+        return None
+    dimensions, omega = system["dimensions"], system.get("omega", 1.0)
+    interaction = system.get("interaction", {"kind": "none"})
+    return exact(
+        system["particles"],
+        dimensions,
+        omega if isinstance(omega, list) else [omega] * dimensions,
+        interaction["kind"],
+        interaction.get("strength", 1.0),
+    )

@@ -3,29 +3,49 @@
     with results.open("two_electrons.h5") as result:
         print(result.status, results.with_error(result.scalar("energy"), result.scalar("energy_error")))
         kinetic = result.series("kinetic")  # float64[step, batch]
+        for first, rows in result.lazy_series("energy").pieces():  # the same by pieces, for files larger than memory
+            print(first, rows.mean())
 
-A file of a run that is still going on can be opened too; what it does not hold yet is empty, None or a KeyError.
+A file of a run that is still going on can be opened too; what it does not hold yet is empty, None or a KeyError. What
+goes wrong in reading is a NotAResult, whose message is one line that names the file. docs/schema.md has the layout.
 """
 
-import math
 import os
 import tomllib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from parvmc import references
-from parvmc.archive import Reader
+from parvmc import conversion, references
+from parvmc.quoting import reference_label, with_error
+from parvmc.stored import LazyArray, NotAResult, StoredFile, one_line
+
+if TYPE_CHECKING:
+    import arviz
+    import xarray
+
+__all__ = [
+    "SCALAR_OBSERVABLES",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "Blocking",
+    "LazyArray",
+    "NotAResult",
+    "Observable",
+    "Result",
+    "open",
+    "reference_label",
+    "with_error",
+]
 
 SCHEMA, SCHEMA_VERSION = "parvmc", 1
 USUAL_COMPONENTS = ("kinetic", "trap", "interaction")
 SCALAR_OBSERVABLES = ("radius", "squared_radius", "pair_distance")
+COLUMNS = ("block_size", "blocks", "error", "error_of_error")
 NOT_COMPONENTS = {"step", "batch", "energy", "local_energy", "local_energy_squared", "energy_squared"}
 NOT_COMPONENTS |= {"virial", "imaginary"}
-
-
-class NotAResult(Exception):
-    """The file is not a result file that can be read; the message is one line that names it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +55,10 @@ class Blocking:
     level: the row that is quoted; plateau: whether the correlation was found to have died out there.
     """
 
-    block_size: np.ndarray
-    blocks: np.ndarray
-    error: np.ndarray
-    error_of_error: np.ndarray
+    block_size: NDArray[np.int64]
+    blocks: NDArray[np.int64]
+    error: NDArray[np.float64]
+    error_of_error: NDArray[np.float64]
     level: int
     plateau: bool
 
@@ -51,36 +71,35 @@ class Observable:
     description: what the values are.
     """
 
-    values: np.ndarray
-    errors: np.ndarray | None
-    axes: dict
+    values: NDArray[Any] | float
+    errors: NDArray[Any] | float | None
+    axes: dict[str, NDArray[np.float64]]
     unit: str
     description: str
 
 
-def open(path):
+def open(path: str | os.PathLike[str]) -> "Result":
     """Open a result file; raises NotAResult if it is missing, damaged, foreign, or of a newer version."""
     return Result(path)
 
 
 class Result:
-    """An open result file. It is read when asked, and stays as it was when opened while the run goes on."""
+    """An open result file. It is read when asked, and stays as it was when opened while the run goes on.
 
-    def __init__(self, path):
+    Every property is read from the file each time; after `close` (the end of a `with`) nothing can be read any more.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        """Open the file and look whether it is one of parvmc, of a version that is known here."""
         self.path = path
-        try:
-            self._reader = Reader(path)
-        except FileNotFoundError:
-            raise NotAResult(f"{path}: there is no such file") from None
-        except OSError as error:
-            raise NotAResult(f"{path}: not a readable HDF5 file ({_one_line(error)})") from None
+        self._file = StoredFile(path)
         try:
             self._check()
         except BaseException:
             self.close()
             raise
 
-    def _check(self):
+    def _check(self) -> None:
         found = self.attributes
         if found.get("schema") != SCHEMA:
             raise NotAResult(f"{self.path}: an HDF5 file, but not a result of parvmc (it has no schema = {SCHEMA!r})")
@@ -92,207 +111,179 @@ class Result:
                 f"{self.path}: schema version {version} is newer than {SCHEMA_VERSION}, which is what can be read here"
             )
 
-    def close(self):
+    def close(self) -> None:
         """Close the file."""
-        self._reader.close()
+        self._file.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _read(self, method, *arguments):
-        try:
-            return method(*arguments)
-        except OSError as error:
-            raise NotAResult(f"{self.path}: damaged ({_one_line(error)})") from None
+    def _there(self, names: tuple[str, ...]) -> str:
+        return ", ".join(names) or f"nothing yet (status: {self.status})"
 
-    def _has(self, path):
-        return self._read(self._reader.__contains__, path)
+    def _path(self, group: str, name: str) -> str:
+        if name not in self._file.names(group):
+            raise KeyError(f"{self.path}: no {name!r} in {group}; there is: {self._there(self._file.names(group))}")
+        return f"{group}/{name}"
 
-    def _names(self, group):
-        return self._read(self._reader.names, group)
+    def _value(self, group: str, name: str) -> Any:
+        return self._file.value(self._path(group, name))
 
-    def _attributes(self, path):
-        return self._read(self._reader.attributes, path) if self._has(path) else {}
-
-    def _value(self, group, name):
-        if name not in self._names(group):
-            there = ", ".join(self._names(group)) or f"nothing yet (status: {self.status})"
-            raise KeyError(f"{self.path}: no {name!r} in {group}; there is: {there}")
-        return self._read(self._reader.value, f"{group}/{name}")
-
-    def _arrays(self, group):
-        return {name: self._value(group, name) for name in self._names(group)}
+    def _arrays(self, group: str) -> dict[str, Any]:
+        return {name: self._value(group, name) for name in self._file.names(group)}
 
     @property
-    def attributes(self):
+    def attributes(self) -> dict[str, Any]:
         """Attributes of the root."""
-        return self._attributes("/")
+        return self._file.attributes("/")
 
     @property
-    def title(self):
+    def title(self) -> str:
         """The deck's title."""
         return self.attributes.get("title", "")
 
     @property
-    def status(self):
+    def status(self) -> str:
         """running, stopped, finished or failed. A run that was killed still says running."""
         return self.attributes.get("status", "unknown")
 
     @property
-    def deck_text(self):
+    def deck_text(self) -> str:
         """Text of the deck with every default filled in."""
         return self._value("/", "input")
 
     @property
-    def deck(self):
+    def deck(self) -> dict[str, Any]:
         """The same as nested dicts."""
         try:
             return tomllib.loads(self.deck_text)
         except (tomllib.TOMLDecodeError, TypeError, AttributeError) as error:
-            raise NotAResult(f"{self.path}: its /input is not a deck ({_one_line(error)})") from None
+            raise NotAResult(f"{self.path}: its /input is not a deck ({one_line(error)})") from None
 
     @property
-    def original_deck(self):
+    def original_deck(self) -> str:
         """Text of the deck as it was given."""
-        return self._attributes("input").get("original", "")
+        return self._file.attributes("input").get("original", "")
 
     @property
-    def provenance(self):
+    def provenance(self) -> dict[str, list[str]]:
         """Versions, hosts, command lines...: {name: one text per start of the run}."""
-        return {name: [str(item) for item in np.ravel(value)] for name, value in self._attributes("provenance").items()}
+        found = self._file.attributes("provenance")
+        return {name: [str(item) for item in np.ravel(value)] for name, value in found.items()}
 
     @property
-    def optimization(self):
+    def optimization(self) -> dict[str, NDArray[Any]]:
         """{name: one value per iteration}, empty before the first."""
         return self._arrays("optimization")
 
     @property
-    def pretraining(self):
+    def pretraining(self) -> dict[str, NDArray[Any]]:
         """{name: one value per iteration} of the fit that came before the optimisation, empty where there was none."""
         return self._arrays("pretraining")
 
     @property
-    def parameters(self):
+    def parameters(self) -> dict[str, dict[str, NDArray[Any]]]:
         """{factor: {name: array}}, the newest parameters of the trial state."""
-        return {factor: self._arrays(f"parameters/{factor}") for factor in self._names("parameters")}
+        return {factor: self._arrays(f"parameters/{factor}") for factor in self._file.names("parameters")}
 
     @property
-    def components(self):
+    def components(self) -> tuple[str, ...]:
         """Names of the energy's components that were measured, none before production."""
-        found = [name for name in self._names("production") if name not in NOT_COMPONENTS]
+        found = [name for name in self._file.names("production") if name not in NOT_COMPONENTS]
         known = [name for name in USUAL_COMPONENTS if name in found]
         return tuple(known + sorted(set(found) - set(known)))
 
-    def series(self, name):
-        """A production series: float64[step, batch]."""
+    @property
+    def series_names(self) -> tuple[str, ...]:
+        """Names of the production series, components and `energy` among them, none before production."""
+        return tuple(name for name in self._file.names("production") if name not in ("step", "batch"))
+
+    def series(self, name: str) -> NDArray[np.float64]:
+        """A production series, all of it: float64[step, batch]; with "step" the step at the end of each row."""
         return self._value("production", name)
 
+    def lazy_series(self, name: str) -> LazyArray:
+        """A production series of which nothing is read yet: it has a shape, slices of it are read when asked."""
+        return self._file.array(self._path("production", name))
+
     @property
-    def measurements_per_row(self):
+    def measurements_per_row(self) -> int:
         """How many successive steps are averaged in one row of a series; 0 before production."""
-        return int(self._attributes("production/energy").get("measurements_per_row", 0))
+        return int(self._file.attributes("production/energy").get("measurements_per_row", 0))
 
     @property
-    def blocking_names(self):
+    def blocking_names(self) -> tuple[str, ...]:
         """Names of the quantities that have a blocking table."""
-        return self._names("blocking")
+        return self._file.names("blocking")
 
-    def blocking(self, name):
+    def blocking(self, name: str) -> Blocking:
         """The blocking table of a quantity."""
         if name not in self.blocking_names:
-            there = ", ".join(self.blocking_names) or f"none yet (status: {self.status})"
-            raise KeyError(f"{self.path}: no blocking table {name!r}; there is: {there}")
+            raise KeyError(f"{self.path}: no blocking table {name!r}; there is: {self._there(self.blocking_names)}")
         path = f"blocking/{name}"
-        columns = (self._value(path, column) for column in ("block_size", "blocks", "error", "error_of_error"))
-        attributes = self._attributes(path)
-        return Blocking(*columns, int(attributes.get("level", -1)), bool(attributes.get("plateau", False)))
+        size, blocks, error, uncertainty = (self._value(path, name) for name in COLUMNS)
+        found = self._file.attributes(path)
+        return Blocking(size, blocks, error, uncertainty, int(found.get("level", -1)), bool(found.get("plateau")))
 
     @property
-    def observable_names(self):
+    def observable_names(self) -> tuple[str, ...]:
         """Names of the quantities measured besides the energy, none while the run goes on."""
-        return self._names("observables")
+        return self._file.names("observables")
 
-    def observable(self, name):
+    def observable(self, name: str) -> Observable:
         """A quantity measured besides the energy: density, pair_correlation, radius, ..."""
         if name not in self.observable_names:
-            there = ", ".join(self.observable_names) or f"none (status: {self.status})"
-            raise KeyError(f"{self.path}: no observable {name!r}; there is: {there}")
+            raise KeyError(f"{self.path}: no observable {name!r}; there is: {self._there(self.observable_names)}")
         path = f"observables/{name}"
-        columns, attributes = self._arrays(path), self._attributes(f"{path}/values")
-        axes = {axis: columns[axis] for axis in self._attributes(path).get("axes", ())}
+        columns, attributes = self._arrays(path), self._file.attributes(f"{path}/values")
+        axes = {axis: columns[axis] for axis in self._file.attributes(path).get("axes", ())}
         unit, description = attributes.get("units", ""), attributes.get("description", "")
         return Observable(columns["values"], columns.get("errors"), axes, unit, description)
 
     @property
-    def scalar_names(self):
+    def scalar_names(self) -> tuple[str, ...]:
         """Names of the final values, none while the run goes on."""
-        return self._names("result")
+        return self._file.names("result")
 
-    def scalar(self, name):
+    def scalar(self, name: str) -> float:
         """A final value: energy, energy_error, variance, r_hat, ..."""
         return self._value("result", name)
 
     @property
-    def reference(self):
+    def reference(self) -> tuple[float, str] | None:
         """(energy, source), the exact energy of this system, or None where it is not known."""
-        if not self._has("result/reference"):
-            return None
-        attributes = self._attributes("result/reference")
-        return self.scalar("reference"), attributes.get("source", attributes.get("reference_source", ""))
+        found = self._file.attributes("result/reference")
+        return (self.scalar("reference"), found.get("source", "")) if "result/reference" in self._file else None
 
     @property
-    def exact_components(self):
+    def exact_components(self) -> dict[str, float]:
         """{name: exact value} of the energy's components where they are known for exactly this system, else empty."""
-        found = self._exact()
+        found = references.of_deck(self.deck)
         return {name: getattr(found, name) for name in USUAL_COMPONENTS} if found else {}
 
     @property
-    def exact_observables(self):
+    def exact_observables(self) -> dict[str, float]:
         """{name: exact value} of scalar observables where they are known for exactly this system, else empty."""
-        found = self._exact()
+        found = references.of_deck(self.deck)
         known = {name: getattr(found, name) for name in SCALAR_OBSERVABLES} if found else {}
         return {name: value for name, value in known.items() if value is not None}
 
-    def _exact(self):
-        system = self.deck.get("system", {})
-        if system.get("kind") != "trap":
-            return None
-        dimensions, omega = system["dimensions"], system.get("omega", 1.0)
-        interaction = system.get("interaction", {"kind": "none"})
-        return references.exact(
-            system["particles"],
-            dimensions,
-            omega if isinstance(omega, list) else [omega] * dimensions,
-            interaction["kind"],
-            interaction.get("strength", 1.0),
-        )
+    def to_xarray(self) -> "xarray.DataTree":
+        """The file as a tree of xarray datasets, a group for each group of the file, with units and descriptions.
 
+        Series stay in the file until their values are needed: call `.load()` on what is used after `close`. Raises
+        ImportError where xarray is not installed.
+        """
+        return conversion.to_xarray(self._file)
 
-def reference_label(source):
-    """What to call a reference energy: not all that is known is exact."""
-    return "best known" if "Monte Carlo" in source else "exact"
+    def to_arviz(self) -> "arviz.InferenceData | xarray.DataTree":
+        """The production series of energy and components as ArviZ's `posterior`: chains are batches, draws are rows.
 
-
-def with_error(value, error):
-    """A value cut at its error: 3.00004(3) is 3.00004 +- 0.00003. Two digits of the error where the first is a 1.
-
-    At most twelve decimals are shown, and then the error is one in the last at least, if it is not zero.
-    """
-    if error is None or not math.isfinite(error) or not math.isfinite(value):
-        return f"{value:.6g}(?)"
-    if error == 0:
-        return f"{value:.12g}(0)"
-    digits, exponent = f"{abs(error):.1e}".split("e")
-    decimals = min((1 if digits.startswith("1") else 0) - int(exponent), 12)
-    value, error = round(value, decimals), round(abs(error), decimals)
-    places = max(decimals, 0)
-    if error >= 1:
-        return f"{value:.{places}f}({error:.{places}f})"
-    return f"{value:.{places}f}({max(1, round(error * 10**places))})"
-
-
-def _one_line(error):
-    return os.strerror(error.errno) if getattr(error, "errno", None) else " ".join(str(error).split())
+        A row averages `measurements_per_row` measurements of all walkers of a batch. All is in memory. Raises
+        ImportError where ArviZ is not installed, ValueError before production.
+        """
+        names = ("energy", *self.components)
+        return conversion.to_arviz(self._file, names if "energy" in self.series_names else ())

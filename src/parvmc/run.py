@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 import parvmc
-from parvmc import archive, checkpoint, provenance, record
+from parvmc import archive, checkpoint, launch, provenance, record
 from parvmc.optimization import optimize, plan
 from parvmc.pretraining import pretrain
 from parvmc.progress import summary
@@ -30,12 +30,16 @@ def run(job, world, orders, progress):
         for stage in (compile_kernels, pretrain, equilibrate, optimize, settle, produce):
             for report in stage(simulation):  # at every place where a checkpoint may fall
                 progress.report(report)
+                for text in report.get("warnings", ()):
+                    progress.warn(text)
                 job.log(report, progress)
+                job.beat(report)
                 why, due = orders.agreed(world)
                 if why or due or report.get("keep"):
                     save(simulation, job, orders.clock, "stopped" if why else "running", progress)
                 if why:
-                    progress.conclude(f"stopped {orders.reason(why)}; go on with: {job.resume_command}")
+                    text = f"stopped {orders.reason(why)}; go on with: {job.resume_command}"
+                    progress.conclude(text, "stopped")
                     return STOPPED
     except NotFinite as error:  # all ranks raise it together, from where the last step began
         try:
@@ -56,17 +60,28 @@ def begin(job, world, progress):
         trained = f"{simulation.vector.size // 2} complex parameters"
     progress.say(
         f"parvmc {parvmc.__version__}, {world.size} ranks, {simulation.batches} batches of {simulation.lanes} walkers, "
-        f"{trained} to train; kernels are compiled on the first run of a kind"
+        f"{trained} to train; kernels are compiled on the first run of a kind",
+        "start",
+        version=parvmc.__version__,
+        ranks=world.size,
+        batches=simulation.batches,
+        lanes=simulation.lanes,
+        coordinates=simulation.vector.size,
     )
+    places = launch.survey(world)
+    progress.say(launch.header(places))
+    for text in launch.warnings(places):
+        progress.warn(text)
     if job.deck.optimizer.iterations:
-        progress.say(plan(job.deck, simulation.state, simulation.vector.size))
+        progress.say(plan(job.deck, simulation.state, simulation.vector.size), "plan")
     if ", " in job.provenance["processors"]:
         progress.warn(f"ranks on different processors ({job.provenance['processors']}); the last bits may differ")
     if job.resumes:
         checkpoint.restore(simulation, job.checkpoint)
         at = f"pretraining iteration {simulation.pretrained}, " if job.deck.pretrain.iterations else ""
         at += f"optimisation iteration {simulation.iteration}, production step {simulation.series.steps}"
-        progress.say(f"resumed at {at}")
+        counters = {"iteration": simulation.iteration, "step": simulation.series.steps}
+        progress.say(f"resumed at {at}", "resumed", pretrained=simulation.pretrained, **counters)
     return simulation
 
 
@@ -121,10 +136,12 @@ def finish(simulation, job, progress):
         if speed:
             per_move = values["effective_samples"] / simulation.moves
             values["effective_samples_per_core_second"] = per_move * speed
-        for text in record.warnings(simulation.deck, values, blocked):
+        for text in record.warnings(simulation, values, blocked):
             progress.warn(text)
         observed = simulation.observables.quantities(simulation.extent, rows)
-        progress.conclude(summary(values, speed, simulation.core_seconds / 3600))
+        core_hours = simulation.core_seconds / 3600
+        fields = values | {"moves_per_core_second": speed, "core_hours": core_hours}
+        progress.conclude(summary(values, speed, core_hours), "result", **fields)
     failure = failure_of(write if world.is_root else lambda: None, world)
     if failure:
         raise NotWritten(f"the result was not written: {failure}; --resume goes on from the last checkpoint")

@@ -1,7 +1,7 @@
 """Settings classes as a schema: a parsed table -> settings, and all that is wrong with it in words.
 
-Annotations of a field say what is allowed (annotated_types), what it means (`doc`) and which components it may hold
-(`Kinds`). Tables are walked here, so that every message names its key; pydantic checks one value at a time.
+What the annotations of a field say is in keys.py. Tables are walked here, so that every message names its key; pydantic
+checks one value at a time.
 """
 
 import difflib
@@ -9,13 +9,12 @@ import functools
 import json
 import re
 import reprlib
-from dataclasses import MISSING, fields, is_dataclass
-from types import NoneType, UnionType
-from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING
 
-from annotated_types import DocInfo, Ge, Gt, Le, Lt
+from annotated_types import Lt
 
 from parvmc.dispatch import Kinds
+from parvmc.keys import entries, fields_of, find, meaning, one_of, quoted, table_of, words
 
 LISTED = 20  # problems that one message shows
 
@@ -69,81 +68,35 @@ def dotted(path, name):
     return f"{path}.{name}" if path else name
 
 
-def _or(words):
-    *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last
-
-
-def _quoted(names):
-    return [f'"{name}"' if isinstance(name, str) else str(name) for name in names]
-
-
 def nearest(name, known, cutoff=0.6):
     """Return the known name that is most like this one, or None; long names are cut, they would take for ever."""
     return next(iter(difflib.get_close_matches(name[:40].lower().replace("-", "_"), known, 1, cutoff)), None)
 
 
-def _find(annotation, kind):
-    return next((found for found in getattr(annotation, "__metadata__", ()) if isinstance(found, kind)), None)
-
-
-def _table(annotation):
-    """Return the settings class of a field that is a table of one sort, or None."""
-    inner = next(iter(get_args(annotation)), None)
-    return inner if is_dataclass(inner) else None
-
-
-def _words(annotation):
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        names = {Ge: ("of at least", "ge"), Gt: ("above", "gt"), Le: ("at most", "le"), Lt: ("below", "lt")}
-        known = [(*names[type(bound)], bound) for bound in arguments[1:] if type(bound) in names]
-        bounds = " and ".join(f"{text} {getattr(bound, attribute)}" for text, attribute, bound in known)
-        return f"{_words(arguments[0])} {bounds}".rstrip()
-    if origin in (Union, UnionType):
-        return _or([_words(argument) for argument in arguments if argument is not NoneType])
-    if origin is Literal:
-        return _or(_quoted(arguments))
-    if origin is tuple and arguments[-1] is Ellipsis:
-        return f"a list, each entry {_words(arguments[0])}"
-    if origin is tuple:
-        return f"a list of {', then '.join(map(_words, arguments))}"
-    names = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
-    return names.get(annotation, "something else")
-
-
 def _allowed(annotation, path):
     """Return what the field at this path takes and what it means."""
-    kinds, meaning, section = _find(annotation, Kinds), _find(annotation, DocInfo), re.sub(r"\.\d+", "", path)
-    words = f"a table [{section}]" if kinds or _table(annotation) else _words(annotation)
+    kinds, told, section = find(annotation, Kinds), meaning(annotation), re.sub(r"\.\d+", "", path)
+    text = f"a table [{section}]" if kinds or table_of(annotation) else words(annotation)
     if kinds and kinds.many:
-        words = f"a table [[{section}]], in double brackets,"
+        text = f"a table [[{section}]], in double brackets,"
     if kinds and kinds.many and "." in section:
-        words = f"a list of kinds, or of tables with their kind, in one table [[{section}]] each,"
-    words += f" with kind = {_or(_quoted(kinds.known))}" if kinds else ""
-    return f"{words} ({meaning.documentation})" if meaning else words
+        text = f"a list of kinds, or of tables with their kind, in one table [[{section}]] each,"
+    text += f" with kind = {one_of(quoted(kinds.known))}" if kinds else ""
+    return f"{text} ({told})" if told else text
+
+
+def _missing(annotation, path):
+    return f"is missing; give {_allowed(annotation, path)}"
 
 
 # --- the schema ------------------------------------------------------------------------------------------------------
 
 
 @functools.cache
-def _fields(cls):
-    """Return {name: (annotation, default)} of a settings class."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {field.name: (hints[field.name], field.default) for field in fields(cls)}
-
-
-@functools.cache
-def _catalogue(cls, section="", owner=None):
+def _catalogue(root):
     """Return (key, section, kind) for every key below a settings class; section: dotted path without indices."""
-    found = []
-    for name, (annotation, _) in _fields(cls).items():
-        kinds, table = _find(annotation, Kinds), _table(annotation)
-        below = kinds.known if kinds else {None: table} if table else {}
-        found += [(name, section, owner)] if name != "kind" else []
-        found += [entry for kind, part in below.items() for entry in _catalogue(part, dotted(section, name), kind)]
-    return found
+    keys = [entry for entry in entries(root) if not entry.is_component and entry.name != "kind"]
+    return [(entry.name, entry.key.rpartition(".")[0], entry.owner) for entry in keys]
 
 
 @functools.cache
@@ -177,21 +130,25 @@ class Reader:
             raise DeckError(self.found)
         return result
 
+    def _note(self, key, words):
+        """Add a problem; words: a function that returns the message, asked only where it will be shown."""
+        self.found.append((key, words() if len(self.found) < LISTED else "is wrong too"))
+
     def _build(self, cls, table, path):
         before, values = len(self.found), {}
         for key in table:
-            if key not in _fields(cls):
-                self.found.append((dotted(path, key), self._unknown(cls, key, path)))
-        for name, (annotation, default) in _fields(cls).items():
+            if key not in fields_of(cls):
+                self._note(dotted(path, key), functools.partial(self._unknown, cls, key, path))
+        for name, (annotation, default) in fields_of(cls).items():
             here = dotted(path, name)
             if name in table:
                 values[name] = self._field(annotation, default, table[name], here)
             elif default is MISSING:
-                self.found.append((here, f"is missing; give {_allowed(annotation, here)}"))
+                self._note(here, functools.partial(_missing, annotation, here))
         return cls(**values) if len(self.found) == before else None
 
     def _field(self, annotation, default, value, path):
-        kinds, table = _find(annotation, Kinds), _table(annotation)
+        kinds, table = find(annotation, Kinds), table_of(annotation)
         if kinds and kinds.many:
             return self._list(annotation, kinds, default, value, path)
         if kinds:
@@ -215,15 +172,18 @@ class Reader:
         kind = value.get("kind", getattr(default, "kind", None))
         if isinstance(kind, str) and kind in kinds.known:
             return self._build(kinds.known[kind], value, path)
-        near = nearest(kind, kinds.known) if isinstance(kind, str) else None
+        self._note(f"{path}.kind", lambda: self._unknown_kind(kind, kinds.known))
+        return None
+
+    def _unknown_kind(self, kind, known):
+        near = nearest(kind, known) if isinstance(kind, str) else None
         reason = "is missing" if kind is None else f"cannot be {shown(kind)}"
         hint = f'did you mean "{near}"? Known kinds:' if near else "give one of"
-        self.found.append((f"{path}.kind", f"{reason}; {hint} {', '.join(_quoted(kinds.known))}"))
-        return None
+        return f"{reason}; {hint} {', '.join(quoted(known))}"
 
     def _leaf(self, annotation, value, path):
         """Check one value; in JSON pydantic is strict about types and still takes a list for a tuple."""
-        largest = getattr(_find(annotation, Lt), "lt", 2**63)
+        largest = getattr(find(annotation, Lt), "lt", 2**63)
         try:
             result = _adapter(annotation).validate_json(json.dumps(value, default=lambda date: {}))
             if _faithful(value, result, largest):
@@ -234,20 +194,20 @@ class Reader:
 
     def _reject(self, annotation, value, path):
         limit = " that fits into 64 bits" if type(value) is int and abs(value) >= 2**63 else ""
-        self.found.append((path, f"cannot be {shown(value)}; give {_allowed(annotation, path)}{limit}"))
+        self._note(path, lambda: f"cannot be {shown(value)}; give {_allowed(annotation, path)}{limit}")
 
     def _unknown(self, cls, key, path):
         """Return where an unknown key belongs, else the nearest known name; then the names that are known here."""
-        catalogue, known = _catalogue(self.root), list(_fields(cls))
+        catalogue, known = _catalogue(self.root), list(fields_of(cls))
         section, text = re.sub(r"\.\d+", "", path), key.lower().replace("-", "_")
         homes = dict.fromkeys(home for name, home, _ in catalogue if name == text)
         near = nearest(key, known) or nearest(key, sorted({name for name, _, _ in catalogue}), 0.75)
         if section in homes and text not in known:
             kinds = [kind for name, home, kind in catalogue if (name, home) == (text, section)]
-            hint = f"it goes with kind = {_or(_quoted(kinds))}."
+            hint = f"it goes with kind = {one_of(quoted(kinds))}."
         elif homes and text not in known:
             names = {"": "the top of the deck, before the first table", "state": "[[state]]"}
-            hint = f"it belongs to {_or([names.get(home, f'[{home}]') for home in homes])}."
+            hint = f"it belongs to {one_of([names.get(home, f'[{home}]') for home in homes])}."
         else:
             hint = f"did you mean {near}?" if near else "no known key is like it."
         return f"is not a known key; {hint} Known here: {', '.join(known)}"

@@ -14,7 +14,8 @@ from parvmc.spaces import Spins
 from parvmc.states.product import TrialState
 from parvmc.values import Control
 
-HISTORY = ("energy", "energy_error", "variance", "acceptance", "gradient_norm", "step_norm", "shrunk", "seconds")
+TIMES = ("seconds", "sampling_seconds", "slowest_sampling_seconds", "exchange_seconds", "solve_seconds")
+HISTORY = ("energy", "energy_error", "variance", "acceptance", "gradient_norm", "step_norm", "shrunk", *TIMES)
 """What is recorded of every optimisation iteration."""
 
 STEPS_PER_CALL = 64

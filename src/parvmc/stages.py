@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from parvmc import declarations, enumeration, optimization, spaces, statistics, walk
+from parvmc import declarations, enumeration, launch, optimization, spaces, statistics, walk
 from parvmc.observables.several import Nothing
 from parvmc.simulation import MOVES_PER_CALL, NotFinite
 
@@ -45,7 +45,7 @@ def compile_kernels(simulation):
         )
 
     simulation.world.one_per_node_first(call)
-    yield {"phase": "compilation", "sweep": 1, "of": 1}
+    yield {"phase": "compilation", "sweep": 1, "of": 1, "warnings": launch.cache_warnings(simulation.world)}
 
 
 def _walk(simulation, done, sweeps):

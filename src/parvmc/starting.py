@@ -1,5 +1,7 @@
 """The parameters a run starts from: drawn at random, or taken from the result file of another run."""
 
+import contextlib
+
 import numpy as np
 
 from parvmc import declarations, results, spaces
@@ -18,14 +20,43 @@ def starting_parameters(deck, warm=True):
     """
     space = declarations.space(deck.system)
     state = TrialState(deck.state, space)
-    parameters = state.initial(generator(deck.seed, Purpose.PARAMETERS))
+    with _overflow_told("state"):
+        parameters = state.initial(generator(deck.seed, Purpose.PARAMETERS))
     if warm and deck.pretrain.iterations and deck.pretrain.reference != "ideal":
         configurations(deck.pretrain.reference, space)  # it is read again when it is needed, and must be found now
     for index, factor in enumerate(deck.state):
         if warm and getattr(factor, "initial", None) not in (None, "random"):
             before = sum(other.kind == factor.kind for other in deck.state[:index])
             _take_over(f"state.{index}", factor, before, space, parameters[index])
+    _require_finite(deck, space, parameters)
     return parameters
+
+
+def _require_finite(deck, space, parameters):
+    for index, (factor, own) in enumerate(zip(deck.state, parameters, strict=True)):
+        with _overflow_told(f"state.{index}"):
+            if not _is_finite((declarations.state_pack(factor, space, own), own)):
+                raise FloatingPointError
+
+
+@contextlib.contextmanager
+def _overflow_told(key):
+    """Raise DeckError where numbers that are right by themselves overflow together."""
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            yield
+    except ArithmeticError:
+        reason = "has numbers so large or so small that what is computed from them overflows"
+        raise DeckError([(key, f"{reason}; give less extreme ones")]) from None
+
+
+def _is_finite(value):
+    """Return whether all numbers in a pack, or in any other nest of tuples and dicts, are finite."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple):
+        return all(map(_is_finite, value))
+    return bool(np.isfinite(value).all())
 
 
 def _take_over(key, factor, before, space, own):

@@ -118,8 +118,8 @@ def block(series):
     return BlockingTable(block_size, counts, error, error_of_error, passed, level, plateau)
 
 
-def autocorrelation_time(series):
-    """Integrated autocorrelation time tau in steps, 1 for independent values: the mean's variance is tau s / N.
+def autocorrelation(series):
+    """Return (rho: float64[steps], window W, tau), the autocorrelation function and its integral up to the window.
 
         tau = 1 + 2 sum_{t=1}^{W-1} rho(t) + rho(W),    rho(t) = sum_{chain, i} d_i d_{i+t} / sum_{chain, i} d_i^2
 
@@ -128,14 +128,14 @@ def autocorrelation_time(series):
     there is), so that an alternating series gives a tau below 1 and not a negative one. Subtracting the sample mean
     lowers every rho(t) by (1 - t/T) tau/N; the sum is put right to first order (Wolff, Comput. Phys. Commun. 156, 143
     (2004), eq. 49, for finite T). tau is at least 1/T, what is left when all but one of T steps cancel. A constant
-    series gives 1.
+    series gives rho = 0 beyond rho(0) = 1, W = 0 and tau = 1.
 
     series: float64[steps, chains]. Raises ValueError for fewer than 4 steps, or if a value is not finite.
     """
     deviations, scale = _deviations(_checked(series))
-    if scale == 0.0:
-        return 1.0
     steps, chains = deviations.shape
+    if scale == 0.0:
+        return np.append(1.0, np.zeros(steps - 1)), 0, 1.0
     length = 1 << (2 * steps - 1).bit_length()  # zeros behind the series keep its end from meeting its beginning
     group = max(1, VALUES_PER_TRANSFORM // length)
     power = np.zeros(length // 2 + 1)
@@ -149,7 +149,12 @@ def autocorrelation_time(series):
     wide_enough = np.flatnonzero(lags >= WINDOW * np.maximum(tau, 1.0))
     window = int(wide_enough[0]) if len(wide_enough) else steps - 1
     lost = (1 + 2 * window - window * (window + 1) / steps) / (steps * chains)
-    return float(max(tau[window] * (1.0 + lost), 1.0 / steps))
+    return rho, window, float(max(tau[window] * (1.0 + lost), 1.0 / steps))
+
+
+def autocorrelation_time(series):
+    """Integrated autocorrelation time tau in steps, 1 for independent values: the mean's variance is tau s / N."""
+    return autocorrelation(series)[2]
 
 
 def split_r_hat(series):

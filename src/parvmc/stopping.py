@@ -38,7 +38,8 @@ class Signals:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             once_more = "; once more ends it at once"
         if first and self.speaks:  # not by print, which may have been interrupted by this very signal
-            os.write(2, f"parvmc: {signal.Signals(number).name}: saving and stopping{once_more}\n".encode())
+            below = "\n" if os.isatty(2) else ""  # the line that is there belongs to the run's progress
+            os.write(2, f"{below}parvmc: {signal.Signals(number).name}: saving and stopping{once_more}\n".encode())
 
 
 class Orders:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import doc
+from annotated_types import Unit, doc
 
 from parvmc.declarations import hamiltonian_pack, problems, reference_energy, space
 from parvmc.dispatch import implements, settings
@@ -21,7 +21,7 @@ class Settings(Exchanging):
     """H = J sum_<ij> (sx_i sx_j + sy_i sy_j + D sz_i sz_j), Pauli matrices."""
 
     kind: Literal["heisenberg"] = "heisenberg"
-    coupling: Annotated[float, doc("J of nearest neighbours, above zero: antiferromagnetic (energy)")] = 1.0
+    coupling: Annotated[float, Unit("energy"), doc("J of nearest neighbours, above zero: antiferromagnetic")] = 1.0
     anisotropy: Annotated[float, doc("D, what sz sz is multiplied with")] = 1.0
 
 

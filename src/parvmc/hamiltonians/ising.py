@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import doc
+from annotated_types import Unit, doc
 
 from parvmc.declarations import hamiltonian_pack, problems, reference_energy, space
 from parvmc.dispatch import implements, settings
@@ -17,8 +17,8 @@ class Settings(OnLattice):
     """H = -J sum_<ij> sz_i sz_j - h sum_i sx_i, Pauli matrices."""
 
     kind: Literal["ising"] = "ising"
-    coupling: Annotated[float, doc("J of nearest neighbours, above zero: ferromagnetic (energy)")] = 1.0
-    field: Annotated[float, doc("h along x (energy)")] = 1.0
+    coupling: Annotated[float, Unit("energy"), doc("J of nearest neighbours, above zero: ferromagnetic")] = 1.0
+    field: Annotated[float, Unit("energy"), doc("h along x")] = 1.0
 
 
 @implements(space, Settings)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import doc
+from annotated_types import Unit, doc
 
 from parvmc.declarations import hamiltonian_pack, problems, reference_energy, space
 from parvmc.dispatch import implements, settings
@@ -25,8 +25,8 @@ class Settings(Exchanging):
     """
 
     kind: Literal["j1j2"] = "j1j2"
-    j1: Annotated[float, doc("coupling of nearest neighbours, above zero: antiferromagnetic (energy)")] = 1.0
-    j2: Annotated[float, doc("coupling of next-nearest neighbours (energy)")] = 0.5
+    j1: Annotated[float, Unit("energy"), doc("coupling of nearest neighbours, above zero: antiferromagnetic")] = 1.0
+    j2: Annotated[float, Unit("energy"), doc("coupling of next-nearest neighbours")] = 0.5
 
 
 @implements(space, Settings)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from annotated_types import Ge, doc
 
-from parvmc.declarations import components, energy_unit
+from parvmc.declarations import components, energy_unit, spaces
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.lattice import Lattice
 from parvmc.operations import amplitude_ratio, begin_amplitudes, is_complex, local_energy
@@ -40,6 +40,11 @@ class OnLattice:
 @implements(components, OnLattice)
 def _components(system):
     return ("diagonal", "off_diagonal")
+
+
+@implements(spaces, OnLattice)
+def _spaces(system):
+    return (Spins,)
 
 
 @implements(energy_unit, OnLattice)

@@ -4,7 +4,7 @@ import math
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, doc
+from annotated_types import Ge, Gt, Le, Unit, doc
 
 from parvmc.declarations import (
     components,
@@ -43,6 +43,7 @@ class Settings:
     dimensions: Annotated[int, Ge(1), Le(3), doc("number of space dimensions, 1, 2 or 3")]
     omega: Annotated[
         Annotated[float, Gt(0)] | tuple[Annotated[float, Gt(0)], ...],
+        Unit("energy"),
         doc("trap frequency, a positive number or a list of one per axis"),
     ] = 1.0
     interaction: Annotated[object, Kinds(INTERACTIONS), doc("pair interaction, a table with its kind")] = INTERACTIONS[

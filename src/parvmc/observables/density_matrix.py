@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt, doc
+from annotated_types import Ge, Gt, Lt, Unit, doc
 
 from parvmc.declarations import filled, observable_pack, observed, problems
 from parvmc.dispatch import implements, row_function, settings
@@ -43,7 +43,8 @@ class Settings:
     ] = None
     range: Annotated[
         Annotated[float, Gt(1e-6), Lt(1e6)] | None,
-        doc("the box reaches from -range to range along each axis (length); default: from where walkers are"),
+        Unit("length"),
+        doc("the box reaches from -range to range along each axis; default: from where walkers are"),
     ] = None
 
 

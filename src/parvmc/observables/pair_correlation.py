@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Lt, doc
+from annotated_types import Ge, Gt, Le, Lt, Unit, doc
 
 from parvmc.declarations import observable_pack, observed, problems
 from parvmc.dispatch import implements, settings
@@ -23,7 +23,8 @@ class Settings:
     bins: Annotated[int, Ge(1), Le(MOST_CELLS), doc("number of shells of equal width")] = 100
     range: Annotated[
         Annotated[float, Gt(1e-6), Lt(1e6)] | None,
-        doc("outer radius of the last shell (length); default: 2.5 x the farthest particle"),
+        Unit("length"),
+        doc("outer radius of the last shell; default: 2.5 x the farthest particle"),
     ] = None
 
 

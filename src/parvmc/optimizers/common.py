@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le, doc
+from annotated_types import Ge, Gt, Le, Unit, doc
 
-from parvmc.dispatch import settings
+from parvmc.declarations import spaces
+from parvmc.dispatch import implements, settings
+from parvmc.spaces import Space, Spins
 
 
 @settings
@@ -25,5 +27,11 @@ class Schedule:
     memory: Annotated[
         float,
         Gt(0),
-        doc("gigabytes over all ranks for the log-derivatives of all samples, else they are computed when needed"),
+        Unit("GB"),
+        doc("what the log-derivatives of all samples may take over all ranks, else they are computed when needed"),
     ] = 4.0
+
+
+@implements(spaces, Schedule)
+def _spaces(optimizer):
+    return (Space, Spins)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt, doc
+from annotated_types import Ge, Gt, Lt, Unit, doc
 
 from parvmc.declarations import chosen, needs_covariance, needs_samples, problems, shrunk, solve, start, step
 from parvmc.dispatch import implements, settings
@@ -38,7 +38,7 @@ class Settings(Schedule):
             "then minsr, but cg where their matrices do not fit into `memory`"
         ),
     ] = "auto"
-    learning_rate: Annotated[float, Gt(0), doc("imaginary time of one step (inverse energy)")] = 0.05
+    learning_rate: Annotated[float, Gt(0), Unit("1 / energy"), doc("imaginary time of one step")] = 0.05
     shift: Annotated[float, Gt(0), doc("relative shift of the diagonal of S")] = 1e-3
     shift_schedule: Annotated[
         tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0), Lt(1)]] | None,

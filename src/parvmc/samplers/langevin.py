@@ -7,7 +7,7 @@ distribution; the acceptance step removes the error of its finite length, so tha
 import math
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Gt, Lt, doc
+from annotated_types import Gt, Lt, Unit, doc
 
 from parvmc.declarations import first_step, sampler_pack, target_acceptance
 from parvmc.dispatch import implements, row_function, settings
@@ -30,7 +30,8 @@ class Settings(Walkers):
     kind: Literal["langevin"] = "langevin"
     step: Annotated[
         Annotated[float, Gt(0)] | Literal["auto"],
-        doc('time step tau (1 / energy), or "auto": tuned during equilibration, then frozen'),
+        Unit("1 / energy"),
+        doc('time step tau, or "auto": tuned during equilibration, then frozen'),
     ] = "auto"
     acceptance: Annotated[float, Gt(0), Lt(1), doc("acceptance that the step is tuned to")] = 0.7
 

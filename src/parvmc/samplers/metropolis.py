@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Gt, Lt, doc
+from annotated_types import Gt, Lt, Unit, doc
 
 from parvmc.declarations import first_step, problems, sampler_pack, spaces, target_acceptance
 from parvmc.dispatch import implements, row_function, settings
@@ -23,9 +23,10 @@ class Settings(Walkers):
     kind: Literal["metropolis"] = "metropolis"
     step: Annotated[
         Annotated[float, Gt(0)] | Literal["auto"],
-        doc('half the edge of the cube (length), or "auto": tuned during equilibration, then frozen'),
+        Unit("length"),
+        doc('of particles: half the edge of the cube, or "auto": tuned during equilibration, then frozen'),
     ] = "auto"
-    acceptance: Annotated[float, Gt(0), Lt(1), doc("acceptance that the step is tuned to")] = 0.5
+    acceptance: Annotated[float, Gt(0), Lt(1), doc("of particles: acceptance that the step is tuned to")] = 0.5
     moves: Annotated[
         Literal["auto", "flip", "exchange"],
         doc('of spins: one flip, or an exchange of two; "auto": exchanges where the system keeps a magnetisation'),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Gt, doc
+from annotated_types import Gt, Unit, doc
 
 from parvmc.declarations import (
     confines,
@@ -42,7 +42,8 @@ class Settings:
     kind: Literal["gaussian"] = "gaussian"
     alpha: Annotated[
         Annotated[float, Gt(0)] | None,
-        doc("inverse square of a length, the value to start from; default: omega_x / 2, exact without interaction"),
+        Unit("1 / length^2"),
+        doc("the value to start from; default: omega_x / 2, exact without interaction"),
     ] = None
     beta: Annotated[
         Annotated[float, Gt(0)] | None, doc("anisotropy along z, in three dimensions; default: omega_z / omega_x")

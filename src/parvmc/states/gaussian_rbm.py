@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, doc
+from annotated_types import Ge, Gt, Unit, doc
 
 from parvmc.declarations import (
     confines,
@@ -34,6 +34,7 @@ from parvmc.dispatch import implements, settings
 from parvmc.states import gaussian_rbm_blocks, gaussian_rbm_derivatives  # noqa: F401  registers their kernels
 from parvmc.states.gaussian_rbm_lanes import GaussianRbm
 
+MOST_WEIGHTS = 2**24  # 128 MB
 GROUPS = {"visible_bias": "a", "hidden_bias": "b", "weights": "w", "sigma": "sigma"}
 CONVENTIONS = {"course": (2.0, 2.0), "lecture": (1.0, 0.0)}  # (gaussian_factor k, coupling_power c)
 
@@ -51,7 +52,8 @@ class Settings:
     amplitude: Annotated[Literal["sqrt", "full"], doc('"sqrt": |psi|^2 = P; "full": psi = P')] = "sqrt"
     sigma: Annotated[
         Literal["trap"] | Annotated[float, Gt(0)] | tuple[Annotated[float, Gt(0)], ...],
-        doc('width of the visible units (length): "trap", exact without interaction, or a number, or one per unit'),
+        Unit("length"),
+        doc('width of the visible units: "trap", exact without interaction, or a number, or one per unit'),
     ] = "trap"
     sigma_shared: Annotated[bool, doc("train one sigma for all units")] = False
     convention: Annotated[
@@ -96,6 +98,9 @@ def _problems(factor, space):
         found.append(("sigma", f"has {len(factor.sigma)} values for {space.units} visible units; give one per unit"))
     if isinstance(factor.sigma, tuple) and factor.sigma_shared and len(set(factor.sigma)) > 1:
         found.append(("sigma", "has different values although sigma_shared is true; give one number"))
+    if factor.hidden * space.units > MOST_WEIGHTS:
+        text = f"gives {factor.hidden} x {space.units} weights, and {MOST_WEIGHTS} are the most"
+        found.append(("hidden", f"{text}; give {MOST_WEIGHTS // space.units} or fewer"))
     if factor.sigma_shared and len(set(space.omega)) > 1 and factor.sigma == "trap":
         found.append(("sigma_shared", 'cannot be true with a different omega along each axis and sigma = "trap"'))
     return found

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Gt, doc
+from annotated_types import Gt, Unit, doc
 
 from parvmc.declarations import core, filled, problems, state_pack
 from parvmc.dispatch import implements, row_function, settings
@@ -23,7 +23,9 @@ class Settings:
 
     kind: Literal["hard_core_jastrow"] = "hard_core_jastrow"
     diameter: Annotated[
-        Annotated[float, Gt(0)] | None, doc("a (length); default: the diameter of the interaction's hard spheres")
+        Annotated[float, Gt(0)] | None,
+        Unit("length"),
+        doc("a; default: the diameter of the interaction's hard spheres"),
     ] = None
 
 

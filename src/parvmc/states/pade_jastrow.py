@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Gt, doc
+from annotated_types import Ge, Gt, Unit, doc
 
 from parvmc.declarations import (
     coordinates,
@@ -25,7 +25,7 @@ class Settings:
     """psi = prod_{i<j} exp(c r_ij / (1 + beta r_ij)); c cancels the 1/r of the interaction, beta is trained."""
 
     kind: Literal["pade_jastrow"] = "pade_jastrow"
-    beta: Annotated[float, Gt(0), doc("where the factor levels off (1 / length): the value to start from")] = 1.0
+    beta: Annotated[float, Gt(0), Unit("1 / length"), doc("where the factor levels off: the value to start from")] = 1.0
     spin_up: Annotated[
         Annotated[int, Ge(0)] | None,
         doc("particles of one spin, the first ones; equal spins get the slope that suits a node; default: bosons"),

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, doc
+from annotated_types import Ge, Le, doc
 
 from parvmc.declarations import (
     coordinates,
@@ -20,6 +20,7 @@ from parvmc.states.pairs import pair_factor
 from parvmc.vecmath import exp
 
 GROUPS = {"hidden_bias": "b", "weights": "w"}
+MOST_HIDDEN = 1_000_000
 LARGEST_THETA = 600.0  # past this e^theta is too near overflow: a local energy that is not a number stops the run
 
 
@@ -32,7 +33,7 @@ class Settings:
     """
 
     kind: Literal["pair_rbm"] = "pair_rbm"
-    hidden: Annotated[int, Ge(1), doc("number of hidden units")]
+    hidden: Annotated[int, Ge(1), Le(MOST_HIDDEN), doc("number of hidden units")]
     initial: Annotated[str, doc('"random", or the result file of another run to start from')] = "random"
     initial_spread: Annotated[float, Ge(0), doc("standard deviation of the initial biases and weights")] = 0.1
     train: Annotated[

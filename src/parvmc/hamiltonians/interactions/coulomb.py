@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Ge, doc
+from annotated_types import Ge, Unit, doc
 
 from parvmc.declarations import (
     exponent,
@@ -23,7 +23,7 @@ class Settings:
     """v(r) = strength / r."""
 
     kind: Literal["coulomb"] = "coulomb"
-    strength: Annotated[float, Ge(0), doc("strength of the repulsion, energy times length")] = 1.0
+    strength: Annotated[float, Ge(0), Unit("energy times length"), doc("strength of the repulsion")] = 1.0
 
 
 class Coulomb(NamedTuple):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Gt, doc
+from annotated_types import Gt, Unit, doc
 
 from parvmc.declarations import interaction_pack
 from parvmc.dispatch import implements, row_function, settings
@@ -15,8 +15,8 @@ class Settings:
     """v(r) = strength exp(-r^2 / (2 width^2))."""
 
     kind: Literal["gaussian"] = "gaussian"
-    strength: Annotated[float, doc("v at r = 0 (energy); negative attracts")] = 1.0
-    width: Annotated[float, Gt(0), doc("standard deviation of the Gaussian (length)")] = 1.0
+    strength: Annotated[float, Unit("energy"), doc("v at r = 0; negative attracts")] = 1.0
+    width: Annotated[float, Gt(0), Unit("length"), doc("standard deviation of the Gaussian")] = 1.0
 
 
 class Gaussian(NamedTuple):

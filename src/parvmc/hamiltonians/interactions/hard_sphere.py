@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Gt, doc
+from annotated_types import Gt, Unit, doc
 
 from parvmc.declarations import core, interaction_pack
 from parvmc.dispatch import implements, settings
@@ -14,7 +14,7 @@ class Settings:
     """v(r) is infinite for r < diameter and zero beyond: psi has to vanish at contact, and the energy is kinetic."""
 
     kind: Literal["hard_sphere"] = "hard_sphere"
-    diameter: Annotated[float, Gt(0), doc("diameter of a sphere, the s-wave scattering length in 3D (length)")]
+    diameter: Annotated[float, Gt(0), Unit("length"), doc("diameter of a sphere, the s-wave scattering length in 3D")]
 
 
 class HardSphere(NamedTuple):

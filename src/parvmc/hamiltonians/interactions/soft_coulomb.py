@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Ge, Gt, doc
+from annotated_types import Ge, Gt, Unit, doc
 
 from parvmc.declarations import interaction_pack
 from parvmc.dispatch import implements, row_function, settings
@@ -15,8 +15,8 @@ class Settings:
     """v(r) = strength / sqrt(r^2 + softening^2)."""
 
     kind: Literal["soft_coulomb"] = "soft_coulomb"
-    strength: Annotated[float, Ge(0), doc("strength of the repulsion, energy times length")] = 1.0
-    softening: Annotated[float, Gt(0), doc("distance at which the repulsion levels off (length)")]
+    strength: Annotated[float, Ge(0), Unit("energy times length"), doc("strength of the repulsion")] = 1.0
+    softening: Annotated[float, Gt(0), Unit("length"), doc("distance at which the repulsion levels off")]
 
 
 class SoftCoulomb(NamedTuple):

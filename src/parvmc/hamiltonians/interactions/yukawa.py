@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Ge, Gt, doc
+from annotated_types import Ge, Gt, Unit, doc
 
 from parvmc.declarations import interaction_pack, pole, problems
 from parvmc.dispatch import implements, row_function, settings
@@ -17,8 +17,8 @@ class Settings:
     """v(r) = strength exp(-screening r) / r."""
 
     kind: Literal["yukawa"] = "yukawa"
-    strength: Annotated[float, Ge(0), doc("strength of the repulsion at r = 0, energy times length")] = 1.0
-    screening: Annotated[float, Gt(0), doc("inverse of the screening length (1 / length)")]
+    strength: Annotated[float, Ge(0), Unit("energy times length"), doc("strength of the repulsion at r = 0")] = 1.0
+    screening: Annotated[float, Gt(0), Unit("1 / length"), doc("inverse of the screening length")]
 
 
 class Yukawa(NamedTuple):
