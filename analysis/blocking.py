@@ -24,7 +24,7 @@ running means come together inside the dashed lines (two standard errors of one 
 standard error around zero; R-hat compares them, and is above 1.01 where they have not mixed.
 """
 OUTPUT = "blocking.pdf"
-WIDTH, ROW, TOP = 7.2, 2.4, 0.5  # inches
+WIDTH, ROW = 7.2, 2.7  # inches
 LINES = 32  # batches whose running means are drawn, evenly chosen
 POINTS = 256  # of each
 MOST_BYTES = 1 << 26  # of a series that is looked at whole; of larger ones some batches stand for all
@@ -130,26 +130,37 @@ def _with_series(found, lazy):
 # --- the figure
 
 
+def _has_statistics(runs):
+    return any(run.table is not None and not run.is_exact for run in runs)
+
+
+def height(runs):
+    """Return the height in inches of the figure."""
+    return ROW * (1 + len(runs)) if _has_statistics(runs) else 0.5 * ROW
+
+
 def size(runs):
     """Return width and height in inches of the figure."""
-    return WIDTH, TOP + ROW * (1 + len(runs))
+    return WIDTH, height(runs)
 
 
 def draw(figure, runs):
     """Draw the runs into an empty figure or subfigure: two panels of all, then two for each."""
+    if not _has_statistics(runs):
+        exact = any(run.is_exact for run in runs)
+        text = "nothing varies but rounding: no statistical error" if exact else "no production yet"
+        return common.note(figure.subplots(), text)
     panels = figure.subplots(1 + len(runs), 2)
     _draw_blocking(panels[0, 0], runs)
     _draw_autocorrelation(panels[0, 1], runs)
     for number, (run, (traces, means)) in enumerate(zip(runs, panels[1:], strict=True)):
         _draw_traces(traces, run, number)
         _draw_means(means, run, number)
+    return None
 
 
 def _draw_blocking(axes, runs):
     shown = [(number, run) for number, run in enumerate(runs) if run.table is not None and not run.is_exact]
-    if not shown:
-        exact = any(run.is_exact for run in runs)
-        return common.note(axes, "nothing varies but rounding:\nno statistical error" if exact else "no production yet")
     for number, run in shown:
         look, table = common.look_of(number), run.table
         size = table.block_size * run.per_row
@@ -169,7 +180,6 @@ def _draw_blocking(axes, runs):
     systems, name = [run.system for _, run in shown], shown[0][1].quantity
     axes.set(xlabel="block size (measurements)", ylabel=common.energy_label(systems, f"error of the {_words(name)}"))
     axes.legend(fontsize="small", loc="best", title="quoted level", title_fontsize="small")
-    return None
 
 
 def _words(quantity):
@@ -180,7 +190,7 @@ def _words(quantity):
 def _draw_autocorrelation(axes, runs):
     shown = [(number, run) for number, run in enumerate(runs) if run.rho is not None and not run.is_exact]
     if not shown:
-        return common.note(axes, "no series in the file" if any(run.table for run in runs) else "no production yet")
+        return common.note(axes, "no series in the file")
     for number, run in shown:
         look = common.look_of(number)
         lags = np.arange(len(run.rho)) * run.per_row

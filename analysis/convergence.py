@@ -86,9 +86,13 @@ def load(result):
 # --- the figure
 
 
+def _has_iterations(runs):
+    return any(len(run.iterations) for run in runs)
+
+
 def rows_of(runs):
     """Return the number of rows of panels."""
-    return 3 + any(len(run.pretraining) for run in runs)
+    return any(len(run.pretraining) for run in runs) + 3 * _has_iterations(runs)
 
 
 def size(runs):
@@ -97,16 +101,15 @@ def size(runs):
 
 
 def draw(figure, runs):
-    """Draw the runs into an empty figure or subfigure: two columns of `rows_of` panels."""
-    rows = rows_of(runs)
-    panels = figure.subplots(rows, 2).ravel()
-    if rows == 4:
+    """Draw the runs into an empty figure or subfigure: two columns of panels, pretraining first."""
+    fitted, rows = any(len(run.pretraining) for run in runs), rows_of(runs)
+    panels = figure.subplots(rows, 2).ravel() if rows else ()
+    if fitted:
         _draw_pretraining(panels[0], panels[1], runs)
         panels = panels[2:]
-    if not any(len(run.iterations) for run in runs):
-        for axes in panels:
-            common.note(axes, "no optimisation" if all(run.planned == 0 for run in runs) else "no iteration yet")
-        return
+    if not _has_iterations(runs):
+        text = "no optimisation" if all(run.planned == 0 for run in runs) else "no iteration yet"
+        return figure.suptitle(text, fontsize="medium") if fitted else common.note(figure.subplots(), text)
     systems = [run.system for run in runs]
     _draw_energy(panels[0], runs, common.energy_label(systems))
     if any(run.reference for run in runs):
@@ -128,6 +131,7 @@ def draw(figure, runs):
     more = [pair for axes in (panels[1], panels[5]) for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     named = dict(zip(labels, handles, strict=True)) | {label: handle for handle, label in more if label not in labels}
     figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=min(3, len(named)), fontsize="small")
+    return None
 
 
 def _look(number, runs):

@@ -12,16 +12,18 @@ FINE = 400  # places at which an exact curve is drawn
 LEAST = 1e-3  # of the largest value, below which the tail of a density is not drawn
 MOST_ORBITALS = 12  # whose occupations are drawn
 SYMBOLS = {
-    "density": "density $n(r)$",
-    "cartesian_density": "density $n$",
-    "pair_correlation": "pair correlation $g(r)$",
-    "density_matrix": r"density matrix $\rho(x, x')$",
-    "density_matrix_occupations": "natural occupation",
-    "spin_correlation": r"spin correlation $\langle s_i s_k \rangle$",
-    "structure_factor": "structure factor $S(q)$",
+    "density": "$n(r)$",
+    "cartesian_density": "$n$",
+    "pair_correlation": "$g(r)$",
+    "density_matrix": r"$\rho(x, x')$",
+    "density_matrix_occupations": "occupation",
+    "spin_correlation": r"$\langle s_i s_k \rangle$",
+    "structure_factor": "$S(q)$",
 }
+TITLES = {"cartesian_density": "density", "density_matrix_occupations": "natural occupations"}
 AXES = {"d": "distance along the chain (sites)", "q": "wave number $q$", "orbital": "natural orbital"}
 AXES |= {"q_x": "$q_x$", "q_y": "$q_y$"}
+QUARTERS = np.arange(-2, 3) * 0.5 * np.pi, (r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$")
 TAILED = ("density", "pair_correlation")
 
 
@@ -36,6 +38,12 @@ def quantity_label(measured):
     name = SYMBOLS.get(measured.kind, measured.kind.replace("_", " "))
     unit = _unit(measured.unit)
     return f"{name} ({unit})" if unit else name
+
+
+def title_of(measured, *words):
+    """Return the title of a panel: the quantity in words, and what else there is to say."""
+    plain = TITLES.get(measured.kind, measured.kind) if measured.name == measured.kind else measured.name
+    return ", ".join(text for text in (plain.replace("_", " "), *words) if text)
 
 
 def axis_label(axis, system):
@@ -89,6 +97,7 @@ def _frame(axes, below, curves):
     _, run, first = curves[0]
     (axis,) = first.axes
     axes.set_ylabel(quantity_label(first))
+    axes.set_title(title_of(first), fontsize="medium")
     bottom = axes
     if below is not None:
         below.axhline(0.0, color="black", linewidth=1.0)
@@ -101,8 +110,7 @@ def _frame(axes, below, curves):
         axes.set_ylim(bottom=0.0)
     if axis == "q":
         axes.set_ylim(bottom=0.0)
-        quarters = np.arange(-2, 3) * 0.5 * np.pi
-        bottom.set_xticks(quarters, [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"])
+        bottom.set_xticks(*QUARTERS)
     if first.kind == "density_matrix_occupations":
         axes.set_xlim(0.5, min(MOST_ORBITALS, first.values.size) + 0.5)
         bottom.set_xticks(range(1, min(MOST_ORBITALS, first.values.size) + 1))
@@ -155,7 +163,12 @@ def _map(figure, run, measured, values, label, title, **look):
     figure.colorbar(mesh, ax=axes, label=label, shrink=0.9)
     axes.set(xlabel=axis_label(kept[0], run.system), ylabel=axis_label(kept[1], run.system), aspect="equal")
     axes.grid(False)
-    axes.set_title(", ".join(text for text in (title, word) if text), fontsize="medium")
+    axes.set_title(title_of(measured, title, word), fontsize="medium")
+    if run.system.get("kind") != "trap":
+        limits = axes.get_xlim(), axes.get_ylim()
+        for line, name in ((axes.xaxis, kept[0]), (axes.yaxis, kept[1])):
+            line.set_ticks(*QUARTERS if name.startswith("q") else (measured.axes[name][:: 1 + len(edges[0]) // 12],))
+        axes.set(xlim=limits[0], ylim=limits[1])
 
 
 def _projected(measured):
@@ -177,7 +190,7 @@ def draw_difference(figure, run, measured, named):
     """Draw the difference of a map from what is exact, of either sign."""
     values = plane(measured)[1]
     reach = float(np.nanmax(np.abs(values))) or 1.0
-    title = f"{run.label}, measured $-$ exact" if named else "measured $-$ exact"
+    title = f"{run.label}, less exact" if named else "less exact"
     _map(figure, run, measured, values, _projected(measured), title, cmap="PuOr", vmin=-reach, vmax=reach)
 
 

@@ -135,7 +135,11 @@ def test_the_likelihood_of_a_pretraining_is_drawn_first(path):
 def test_a_run_without_iterations_says_so(path, planned, text):
     run = read(path)[0]._replace(history={}, planned=planned)
     figure = tools.drawn(convergence, [run])
-    assert {found.get_text() for axes in figure.axes for found in axes.texts} == {text}
+    assert [found.get_text() for axes in figure.axes for found in axes.texts] == [text]
+    fitted = run._replace(pretraining={"log_likelihood": np.array([-5.0, -4.0]), "gradient_norm": np.ones(2)})
+    figure = tools.drawn(convergence, [fitted])
+    assert len(figure.axes) == 2
+    assert figure.get_suptitle() == text
 
 
 def test_the_command_writes_a_figure_or_the_numbers(path, tmp_path):

@@ -12,6 +12,7 @@ from parvmc.archive import Dataset
 
 pytest.importorskip("matplotlib", reason="matplotlib, the extra `plots`, is not installed")
 observables, panels = tools.tool("observables"), tools.tool("panels")
+CORRELATION = r"$\langle s_i s_k \rangle$"
 TRAP = f"""{tools.TRAP}
 observables = ["density", {{kind = "cartesian_density", bins = 6}},
     {{kind = "pair_correlation", bins = 30, range = 4.0}},
@@ -77,7 +78,7 @@ def panel(figure, label):
 
 
 @pytest.mark.parametrize(
-    ("name", "label"), [("density", "density $n(r)$ (bohr$^{-2}$)"), ("pair_correlation", "pair correlation $g(r)$")]
+    ("name", "label"), [("density", "$n(r)$ (bohr$^{-2}$)"), ("pair_correlation", "$g(r)$ (bohr$^{-2}$)")]
 )
 def test_densities_have_the_files_bars_beside_the_exact_curve(electrons, name, label):
     """Points, half the bars and the axis are those of the file; the exact curve has the norm; below is the difference
@@ -119,7 +120,7 @@ def test_the_ideal_gas_meets_its_gaussian(tmp_path, electrons):
     for name, values in {"values": disks, "errors": np.full(25, 1e-3)}.items():
         datasets[f"observables/density/{name}"] = Dataset(values, "bohr^-2 (hbar = m = e = 1)", name, (axis,))
     archive.write_result(tmp_path / "ideal.h5", attributes, datasets, groups)
-    axes, below = panel(tools.drawn(observables, read(tmp_path / "ideal.h5")), "density $n(r)$")
+    axes, below = panel(tools.drawn(observables, read(tmp_path / "ideal.h5")), "$n(r)$")
     assert "ideal gas" in tools.texts(axes)
     assert np.abs(tools.bars(below)[0][:, 1]).max() < 1e-5
     found = stored(electrons, "density")
@@ -150,7 +151,7 @@ def test_planes_are_maps_with_a_colour_bar(electrons):
     ends = density.axes["x"][[0, -1]] + np.array([-0.5, 0.5]) * width
     assert np.asarray(corners[0, [0, -1], 0]) == pytest.approx(ends)
     assert np.array_equal(np.asarray(by_size[4, 4].get_array()), matrix.values[:, 2, :, 2].T)
-    assert any(label.startswith("density $n$ (bohr$^{-2}$)") for label in bars)
+    assert any(label.startswith("$n$ (bohr$^{-2}$)") for label in bars)
     assert {(axes.get_xlabel(), axes.get_ylabel()) for axes in maps} == {
         ("$x$ (bohr)", "$y$ (bohr)"),
         ("$x$ (bohr)", "$x'$ (bohr)"),
@@ -160,7 +161,7 @@ def test_planes_are_maps_with_a_colour_bar(electrons):
 def test_spins_beside_the_exact_correlations(spins):
     """C(d) and S(q) with the file's bars; the exact ones are those of the diagonalised ring, C(0) = 1 among them."""
     figure = tools.drawn(observables, read(spins))
-    for name, label in (("spin_correlation", "spin correlation"), ("structure_factor", "structure factor")):
+    for name, label in (("spin_correlation", CORRELATION), ("structure_factor", "$S(q)$")):
         axes, below = panel(figure, label)
         found = stored(spins, name)
         points, halves = tools.bars(axes)
@@ -169,7 +170,7 @@ def test_spins_beside_the_exact_correlations(spins):
         exact = next(line for line in axes.lines if line.get_label() == "diagonalisation").get_ydata()
         assert np.abs(found.values - exact)[1:] == pytest.approx(np.zeros(len(exact) - 1), abs=0.15)
         assert tools.bars(below)[0][:, 1] == pytest.approx(found.values - exact, abs=1e-12)
-    assert panel(figure, "spin correlation")[0].lines[1].get_ydata()[0] == pytest.approx(1.0)
+    assert panel(figure, CORRELATION)[0].lines[1].get_ydata()[0] == pytest.approx(1.0)
 
 
 def test_numbers_are_a_table_with_what_is_exact(spins, electrons):
@@ -201,15 +202,15 @@ def test_several_files_share_the_panels_of_their_kind(electrons, spins, tmp_path
     other = tmp_path / "again.h5"
     other.write_bytes(electrons.read_bytes())
     figure = tools.drawn(observables, read(electrons, other, spins))
-    axes, below = panel(figure, "density $n(r)$")
+    axes, below = panel(figure, "$n(r)$")
     assert tools.texts(axes) == ["exact", "electrons", "again"]
     assert len(below.containers) == 2
     first, second = (part.lines[0] for part in axes.containers)
     assert first.get_color() != second.get_color()
     assert first.get_marker() != second.get_marker()
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert {"electrons", "again", "again, measured $-$ exact"} < set(titles)
-    assert panel(figure, "structure factor")
+    assert {"density, electrons", "density, again", "density, again, less exact", "structure factor"} < set(titles)
+    assert panel(figure, "$S(q)$")
 
 
 def test_a_density_in_space_is_summed_up_along_z():
@@ -226,7 +227,7 @@ def test_a_density_in_space_is_summed_up_along_z():
     assert np.abs(difference).max() == 0.0
     run = observables.Run("gas", "", "finished", system, {}, {name: measured})
     bars = [axes.get_ylabel() for axes in tools.drawn(observables, [run]).axes]
-    assert "density $n$ (bohr$^{-2}$)" in bars
+    assert "$n$ (bohr$^{-2}$)" in bars
 
 
 def test_a_run_in_progress_and_one_without_observables_say_so(tmp_path):
