@@ -66,7 +66,7 @@ TOOLS = (
         "energy, variance, acceptance, gradient and step against the iteration",
         convergence.load,
         convergence.draw,
-        lambda runs: (convergence.WIDTH, 0.6 + convergence.ROW * convergence.rows_of(runs)),
+        convergence.size,
         lambda result: bool(len(result.optimization.get("energy", ()))),
     ),
     Tool(
@@ -74,8 +74,8 @@ TOOLS = (
         "standard error against block size, autocorrelation function, running means and means of the batches",
         blocking.loader("energy"),
         blocking.draw,
-        lambda runs: (blocking.WIDTH, blocking.height(runs)),
-        lambda result: bool(result.components),
+        blocking.size,
+        lambda result: bool(result.components) and not verdict.numbers_of(result).is_exact,
     ),
     Tool(
         "Observables",
@@ -101,7 +101,7 @@ def template():
 
 
 def picture(tool, result):
-    """Return the `Figure` of a tool for one run, the same bytes each time."""
+    """Return the `Figure` of a tool for one run, the same each time but for rounding in its layout."""
     runs = [tool.load(result)]
     found = common.figure(*tool.size(runs))
     with common.drawing():
@@ -127,7 +127,8 @@ def _saved(figure, form, **more):
 
 def page(result):
     """Return the HTML of the page of an open result file."""
-    checks = verdict.judge(result)
+    numbers = verdict.numbers_of(result)
+    checks = verdict.checks(numbers)
     starts = len(next(iter(result.provenance.values()), ()))
     written = datetime.fromtimestamp(Path(result.path).stat().st_mtime, UTC)
     parameters = _parameters(result)
@@ -142,6 +143,7 @@ def page(result):
         headline=_headline(result),
         conclusion=verdict.conclusion(checks),
         checks=checks,
+        exact=numbers.is_exact,
         unit="hartree (hbar = m = e = 1)" if result.deck["system"]["kind"] == "trap" else "units of the couplings",
         energies=_energies(result),
         quality=[

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT, TWO_ELECTRONS
+from conftest import ROOT, TWO_ELECTRONS, command, environment
 
 from parvmc import checksum
 
@@ -91,8 +91,7 @@ def folder(tmp_path_factory):
     where = tmp_path_factory.mktemp("runs")
     for name, text in DECKS.items():
         (where / f"{name}.toml").write_text(text)
-        command = [sys.executable, "-m", "parvmc", f"{name}.toml", "--quiet"]
-        subprocess.run(command, cwd=where, check=True, timeout=600)
+        subprocess.run(command(f"{name}.toml", "--quiet"), cwd=where, env=environment(), check=True, timeout=600)
     return where
 
 

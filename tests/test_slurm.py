@@ -222,6 +222,19 @@ def test_a_job_requeued_by_the_administrator_goes_on(checkout, whole, job):
 
 
 @pytest.mark.slow
+def test_a_stop_file_stops_until_it_is_removed(checkout, whole):
+    """The job saves, is requeued once, and refused with 2; without the file a new job goes on."""
+    number = checkout.submit(ONE_NODE)
+    checkout.wait_for_lines(20)
+    (checkout.folder / "STOP").touch()
+    fields = checkout.cluster.wait_for_end(number)
+    assert (fields["JobState"], fields["ExitCode"], fields["Restarts"]) == ("FAILED", "2:0", "1"), checkout.log()
+    assert checkout.status() == ("stopped", 1)
+    (checkout.folder / "STOP").unlink()
+    checkout.assert_finished(checkout.submit(ONE_NODE), whole, starts=2)
+
+
+@pytest.mark.slow
 @on_two_nodes
 @pytest.mark.parametrize("node", [0, 1], ids=["first node", "second node"])
 def test_a_job_whose_node_fails_goes_on_elsewhere(checkout, whole, job, node):

@@ -282,7 +282,7 @@ def test_the_conclusion_counts():
         for name, outcome in (("a", "passed"), ("b", "failed"), ("c", "unknown"), ("d", "failed"))
     ]
     assert verdict.conclusion(made) == "2 of 4 checks failed (b, d), 1 could not be made"
-    assert verdict.conclusion(made[:1] + made[2:3]) == "1 checks passed, 1 could not be made"
+    assert verdict.conclusion(made[:1] + made[2:3]) == "1 check passed, 1 could not be made"
 
 
 # --- real runs

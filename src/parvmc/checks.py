@@ -157,8 +157,10 @@ def _tails(n):
 
 
 def _control(n):
+    if n.on_lattice:
+        return None
     before, after = n.values["variance"], n.values["variance_estimator"]
-    if before == after or before <= 0.0 or n.on_lattice:
+    if before == after or before <= 0.0:
         return None
     part = after / before
     fault = f'the control variate makes the variance {part:.3g} times as large; set production.control_variate = "off"'

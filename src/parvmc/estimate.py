@@ -2,9 +2,10 @@
 
 import math
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from parvmc import declarations, optimization, walk
+from parvmc.deck import OPTIMIZERS
 from parvmc.observables.several import Observables
 from parvmc.optimizers.reconfiguration import DENSE_ARRAYS, SAMPLE_ARRAYS
 from parvmc.pace import Plan
@@ -26,6 +27,7 @@ PER_AMPLITUDE, PER_AMPLITUDE_AND_UNIT = (4.5, 4.5), (0.13, 0.38)
 PER_DERIVATIVE = (0.13, 0.24)
 PER_FIELD = (0.2, 0.4)  # of a Jastrow factor, in a move: the field of each site
 PER_PRODUCT, PER_ELEMENT = 0.1, 0.3  # a multiplication and an addition in a product of matrices, of matrix and vector
+PER_NORMAL = 20.0  # a normal random number of numpy
 PER_TERM = 5.0  # a number in an exact sum over blocks
 ITERATIONS = 200  # of conjugate gradients in a step: some take tens, some hundreds
 
@@ -214,7 +216,9 @@ def _phases(deck, state, parameters, coordinates):
         measured = walkers / STEPS_PER_CALL
     step = _time_of_step(deck, state, coordinates, derivative)
     iteration = samples * (thinning * sweep + measurement + derivative) + step
-    fit = data * (pretrain.sweeps * sweep + 2 * measurement)  # of chains and of data
+    fit = data * (pretrain.sweeps * sweep + 2 * measurement + space.units * PER_NORMAL)  # of chains and of data
+    fitting = replace(deck, optimizer=OPTIMIZERS[pretrain.optimizer](samples=data))
+    fit += _time_of_step(fitting, state, coordinates, derivative) if pretrain.iterations else 0.0
     return {
         "pretraining": (pretrain.iterations, data * pretrain.sweeps * particles, fit),
         "equilibration": (sampler.equilibration if optimizer.iterations else 0, walkers * particles, walkers * sweep),

@@ -68,7 +68,7 @@ def _print_completion(shell, parser):
     try:
         import shtab
     except ImportError:
-        return _refuse("--print-completion needs shtab: pip install shtab")
+        return _refuse("--print-completion needs shtab: pip install shtab, or parvmc's extra completion")
 
     from parvmc.explain import documented
     from parvmc.starter import STARTERS

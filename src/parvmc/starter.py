@@ -32,7 +32,7 @@ STARTERS = {
         "title": "Two electrons in a circular quantum dot, machine and cusp",
         "system": DOT,
         "state": [MACHINE, {"kind": "pade_jastrow"}],
-        "production": {"observables": ["density", "pair_correlation"]},
+        "production": {"observables": ["density", "pair_correlation", "squared_radius", "pair_distance"]},
     },
     "hard_spheres": {
         "title": "Hard-sphere bosons in a trap",
@@ -44,8 +44,8 @@ STARTERS = {
     "ising": {
         "title": "Ising ring in a transverse field",
         "system": {"kind": "ising", "lattice": [20], "field": 1.0},
-        "state": [SPIN_MACHINE | {"parameters": "real"}],
-        **RING,
+        "state": [SPIN_MACHINE],
+        **RING | {"production": {"samples": 524_288, "observables": ["magnetisation", "spin_correlation", "renyi"]}},
     },
     "heisenberg": {
         "title": "Antiferromagnetic Heisenberg ring",
@@ -59,7 +59,6 @@ STARTERS = {
         "state": [SPIN_MACHINE | {"density": 8, "initial_spread": 0.03}],
         "sampler": {"kind": "enumerate"},
         "optimizer": {"kind": "reconfiguration", "average": 0.0},
-        "production": {"observables": ["spin_correlation"]},
     },
 }
 """For each kind of starter deck what it gives; the rest stays at its defaults."""

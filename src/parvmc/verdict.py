@@ -61,7 +61,7 @@ def conclusion(found):
     """Return one line on all checks: how many passed, which failed, how many could not be made."""
     by_outcome = {outcome: [check.name for check in found if check.outcome == outcome] for outcome in OUTCOMES}
     passed, failed, unknown = (by_outcome[outcome] for outcome in OUTCOMES)
-    text = f"{len(passed)} checks passed" if passed else "nothing can be judged yet"
+    text = f"{len(passed)} check{'s' * (len(passed) != 1)} passed" if passed else "nothing can be judged yet"
     if failed:
         text = f"{len(failed)} of {len(found)} checks failed ({', '.join(failed)})"
     return text + (f", {len(unknown)} could not be made" if unknown and (passed or failed) else "")
