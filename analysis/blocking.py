@@ -178,7 +178,7 @@ def _draw_blocking(axes, runs):
     else:
         axes.set_ylim(bottom=0.0)
     systems, name = [run.system for _, run in shown], shown[0][1].quantity
-    axes.set(xlabel="block size (measurements)", ylabel=common.energy_label(systems, f"error of the {_words(name)}"))
+    axes.set(xlabel="block size (measurements)", ylabel=common.energy_label(systems, f"error of {_words(name)}"))
     axes.legend(fontsize="small", loc="best", title="quoted level", title_fontsize="small")
 
 

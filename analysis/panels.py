@@ -169,6 +169,8 @@ def _map(figure, run, measured, values, label, title, **look):
         for line, name in ((axes.xaxis, kept[0]), (axes.yaxis, kept[1])):
             line.set_ticks(*QUARTERS if name.startswith("q") else (measured.axes[name][:: 1 + len(edges[0]) // 12],))
         axes.set(xlim=limits[0], ylim=limits[1])
+    else:
+        axes.locator_params(nbins=5)  # as many whatever the size: labels that come and go upset the layout
 
 
 def _projected(measured):

@@ -24,6 +24,7 @@ average = 0.25
 samples = 65_536
 """
 """16 batches of 128 steps."""
+CUT = 3.0  # pixels of 100 to the inch that a box may reach beyond the edge
 
 
 def module(name):
@@ -48,12 +49,17 @@ def read(load, *paths):
 
 
 def drawn(tool, runs):
-    """Return the figure of what a tool has read, drawn to the end."""
+    """Return the figure of what a tool has read, drawn to the end; no label or number may be cut off at its edges."""
     common = module("common")
     figure = common.figure(*tool.size(runs))
     with common.drawing():
         tool.draw(figure, runs)
         figure.draw_without_rendering()
+        whole = figure.bbox.padded(CUT)
+        for axes in figure.axes:
+            box = axes.get_tightbbox()
+            assert whole.contains(*box.min), (axes.get_title(), axes.get_ylabel(), box)
+            assert whole.contains(*box.max), (axes.get_title(), axes.get_ylabel(), box)
     return figure
 
 

@@ -61,7 +61,7 @@ def test_the_blocking_plot_is_the_files_table(path):
     assert chosen.get_xydata().tolist() == [[table.block_size[table.level], error]]
     assert chosen.get_label() == f"electrons: {error:.2g}, {'plateau' if table.plateau else 'no plateau'}"
     assert any(set(line.get_ydata()) == {error} for line in axes.lines)
-    assert axes.get_ylabel() == "error of the energy (hartree)"
+    assert axes.get_ylabel() == "error of energy (hartree)"
     assert axes.get_ylim()[0] == 0.0
     assert axes.get_ylim()[1] > (table.error + table.error_of_error).max()
 
@@ -97,7 +97,7 @@ def test_another_quantity(path):
     figure = figures.drawn(blocking, read(path, quantity="kinetic"))
     with results.open(path) as result:
         series, table = result.series("kinetic"), result.blocking("kinetic")
-    assert figure.axes[0].get_ylabel() == "error of the kinetic energy (hartree)"
+    assert figure.axes[0].get_ylabel() == "error of kinetic energy (hartree)"
     assert figures.bars(figure.axes[0])[0][:, 1].tolist() == table.error.tolist()
     assert figure.axes[2].lines[0].get_ydata()[-1] == pytest.approx(series[:, 0].mean(), rel=1e-12)
     figure = figures.drawn(blocking, read(path, quantity="virial"))
