@@ -15,6 +15,7 @@ from naive_spins import copied
 from parvmc import __main__ as program
 from parvmc import results
 from parvmc.parallel import World
+from parvmc.stopping import Signals
 
 
 def deck(system, state, sampler="", optimizer="iterations = 0", production="", seed=5):
@@ -122,7 +123,8 @@ def run_here(*arguments):
     for one rank."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.ExitStack() as held:
-        status = program._execute(World(), [str(argument) for argument in arguments], held)
+        with Signals() as signals:
+            status = program._execute(World(), [str(argument) for argument in arguments], signals, held)
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
