@@ -122,9 +122,9 @@ def run_here(*arguments):
     """Run the program in this process, where kernels are compiled already, and return the completed process; it stands
     for one rank."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.ExitStack() as held:
-        with Signals() as signals:
-            status = program._execute(World(), [str(argument) for argument in arguments], signals, held)
+    streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with streams[0], streams[1], contextlib.ExitStack() as held, Signals() as signals:
+        status = program._execute(World(), [str(argument) for argument in arguments], signals, held)
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
