@@ -25,29 +25,34 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 ENVIRONMENT = environment(PYTHONPATH=str(ROOT / "src"), COLUMNS="80")
 
 QUOTED = re.compile(r"(?<![\w.])(-?\d+(?:\.(\d+))?)\((\d+)\)")
-NUMBER = re.compile(r"[-+]?(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?:\(\d+\))?")
+ENERGY = re.compile(rf"^(?:  energy +|(?!parvmc:|kinetic|passed)\S.*?){QUOTED.pattern}", re.MULTILINE)
+ERRORS = 10  # an energy may be off by so many of its errors: they do not know of the optimisation's noise
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NAMED = re.compile(r"(?<![\w/.-])(?:src|inputs|jobs|analysis|tests|docs)/[\w./-]*\w")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
-def values(text):
-    """Return (value, error) of each number like 3.0604(3), whose digits in brackets are an error of the last ones."""
-    return [(float(number), int(error) * 10.0 ** -len(decimals)) for number, decimals, error in QUOTED.findall(text)]
+def energies(text):
+    """Return (value, error) of each energy, like 3.0604(3): the first such number of a line that is no warning and no
+    detail of a summary."""
+    return [(float(value), int(error) * 10.0 ** -len(decimals)) for value, decimals, error in ENERGY.findall(text)]
 
 
 def assert_quoted(quoted, printed, to_the_digit):
-    """Assert that a page quotes what was printed: every digit, or within five errors and otherwise the same words."""
+    """Assert that a page quotes what was printed: every character; or else the energies, and whether a check failed.
+
+    On another processor the optimisation takes other steps after a while, so that parts of the energy, which are of
+    first order in them, and checks near their thresholds are others too.
+    """
     quoted, printed = map(regenerate.without_times, (quoted, printed))
     if to_the_digit:
         assert printed == quoted, "run `python docs/regenerate.py`"
         return
-    words = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).split("blocking block size")[0] for text in (quoted, printed)]
-    assert words[0] == words[1]
-    before, now = values(quoted), values(printed)
+    before, now = energies(quoted), energies(printed)
     assert len(before) == len(now)
     for (old, its_error), (new, error) in zip(before, now, strict=True):
-        assert abs(old - new) <= 5 * math.hypot(its_error, error)
+        assert abs(old - new) <= ERRORS * math.hypot(its_error, error)
+    assert ("FAIL" in quoted) == ("FAIL" in printed)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +67,10 @@ def assert_quoted(quoted, printed, to_the_digit):
         ("E = 3.0604(3)", "E = 3.0605(3)", True, False),
         ("E = 3.0604(3)", "E = 3.0608(3)", False, True),
         ("E = 3.0604(3)", "E = 3.0708(3)", False, False),
-        ("virial FAIL 1.2", "virial ok 1.0", False, False),
+        ("    FAIL virial 1.2", "    ok virial 1.0", False, False),
+        ("  energy  3.0604(3)\n  kinetic 0.861(1)", "  energy  3.0601(3)\n  kinetic 0.838(1)", False, True),
+        ("  energy  3.0604(3)", "  energy  3.0501(3)", False, False),
+        ("dot  2  3.0604(3)  0.0604(3)", "dot  2  3.0929(3)  0.0929(3)", False, False),
         ("E = 3.0604(3)", "", False, False),
     ],
 )
