@@ -27,7 +27,7 @@ OUTPUT = "blocking.pdf"
 WIDTH, ROW = 7.2, 2.7  # inches
 LINES = 32  # batches whose running means are drawn, evenly chosen
 POINTS = 256  # of each
-MOST_BYTES = 1 << 26  # of a series that is looked at whole; of larger ones some batches stand for all
+MOST_BYTES = 1 << 25  # of a series that is looked at whole; of larger ones some batches stand for all
 LAGS = 4  # windows of the autocorrelation function that are drawn
 ROUNDING = 1e-12  # an error this small beside the mean is rounding
 

@@ -100,7 +100,7 @@ def _kind(name, asked):
 
 
 def _plan(runs):
-    """Return what to draw, a list of (function, arguments) for a subfigure each: curves of all runs, then maps of
+    """Return what to draw, a list of (function, arguments) for a panel each: curves of all runs, then maps of
     each, those that are compared beside their differences."""
     curves, pairs, single = [], [], []
     for name in dict.fromkeys(name for run in runs for name in run.arrays):
@@ -137,12 +137,11 @@ def draw(figure, runs):
         text = "no observables were measured" if finished else "observables come at the end of the run"
         common.note(figure.subplots(), text)
         return
-    rows = np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights))
-    for number, row in enumerate(rows[: (len(plan) + 1) // 2]):
-        for place, (function, arguments) in zip(row.subfigures(1, 2), plan[2 * number : 2 * number + 2], strict=False):
-            function(place, *arguments)
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
+    for number, (function, arguments) in enumerate(plan):
+        function(figure, grid[number // 2, number % 2], *arguments)
     if lines:
-        panels.draw_numbers(rows[-1], lines)
+        panels.draw_numbers(figure, grid[-1, :], lines)
 
 
 # --- the table

@@ -1,4 +1,7 @@
-"""The panels of observables.py: curves with bars beside exact ones, maps with a colour bar, numbers."""
+"""The panels of observables.py: curves with bars beside exact ones, maps with a colour bar, numbers.
+
+place: where in the figure's grid a panel goes, a matplotlib SubplotSpec.
+"""
 
 import re
 
@@ -54,16 +57,19 @@ def axis_label(axis, system):
     return f"{name} (bohr)" if system.get("kind") == "trap" else rf"$\Delta${name} (sites)"
 
 
-def draw_curves(figure, curves):
+def draw_curves(figure, place, curves):
     """Draw one quantity of several runs with bars, exact curves in black, and below what differs from them.
 
     curves: list of (number of the run, run, Measured).
     """
     compared = [item for item in curves if item[2].exact is not None]
     if compared:
-        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.0, 1.2))
+        parts = place.subgridspec(2, 1, height_ratios=(3.0, 1.2))
+        axes = figure.add_subplot(parts[0])
+        below = figure.add_subplot(parts[1], sharex=axes)
+        axes.tick_params(labelbottom=False)
     else:
-        axes, below = figure.subplots(), None
+        axes, below = figure.add_subplot(place), None
     shown = set()
     for number, run, measured in curves:
         ((axis, places),) = measured.axes.items()
@@ -155,8 +161,8 @@ def _edges(middles):
     return np.append(middles - 0.5 * width, middles[-1] + 0.5 * width)
 
 
-def _map(figure, run, measured, values, label, title, **look):
-    axes = figure.subplots()
+def _map(figure, place, run, measured, values, label, title, **look):
+    axes = figure.add_subplot(place)
     kept, word = plane(measured)[2:]
     edges = [_edges(measured.axes[name]) for name in kept]
     mesh = axes.pcolormesh(*edges, values.T, rasterized=True, **look)
@@ -177,30 +183,30 @@ def _projected(measured):
     return quantity_label(measured._replace(unit=measured.unit.replace("^-3", "^-2")) if flat else measured)
 
 
-def draw_map(figure, run, measured, named):
+def draw_map(figure, place, run, measured, named):
     """Draw values in two dimensions as a map with a colour bar; named: whether the title tells the run."""
     values = plane(measured)[0]
     look = {"cmap": "cividis"}
     if (values < 0.0).any() and measured.kind == "spin_correlation":
         look = {"cmap": "PuOr", "vmin": -1.0, "vmax": 1.0}
-    _map(figure, run, measured, values, _projected(measured), run.label if named else "", **look)
+    _map(figure, place, run, measured, values, _projected(measured), run.label if named else "", **look)
 
 
-def draw_difference(figure, run, measured, named):
+def draw_difference(figure, place, run, measured, named):
     """Draw the difference of a map from what is exact, of either sign."""
     values = plane(measured)[1]
     reach = float(np.nanmax(np.abs(values))) or 1.0
     title = f"{run.label}, less exact" if named else "less exact"
-    _map(figure, run, measured, values, _projected(measured), title, cmap="PuOr", vmin=-reach, vmax=reach)
+    _map(figure, place, run, measured, values, _projected(measured), title, cmap="PuOr", vmin=-reach, vmax=reach)
 
 
-def draw_nothing(figure):
+def draw_nothing(figure, place):
     """Leave a place free, so that what belongs together comes side by side."""
 
 
-def draw_numbers(figure, lines):
+def draw_numbers(figure, place, lines):
     """Write numbers as they are in the table."""
-    axes = figure.subplots()
+    axes = figure.add_subplot(place)
     axes.set_axis_off()
     look = {"family": "monospace", "fontsize": 7.0, "va": "top", "transform": axes.transAxes}
     axes.text(0.0, 1.0, "\n".join(lines), **look)

@@ -20,11 +20,11 @@ GUARD = (
 )
 
 
-def tool(name, *arguments, guard=False):
-    """Run a script; guard: in a process that fails where it imports MPI or kernels."""
+def tool(name, *arguments, guard=False, cwd=None):
+    """Run a script; guard: in a process that fails where it imports MPI or kernels; cwd: the folder to run it in."""
     start = ["-c", GUARD] if guard else []
     words = [sys.executable, *start, str(ANALYSIS / name), *map(str, arguments)]
-    return subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, cwd=cwd)
 
 
 def run(folder, deck, name, *options, ranks=None):

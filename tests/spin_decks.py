@@ -15,6 +15,7 @@ from naive_spins import copied
 from parvmc import __main__ as program
 from parvmc import results
 from parvmc.parallel import World
+from parvmc.stopping import Signals
 
 
 def deck(system, state, sampler="", optimizer="iterations = 0", production="", seed=5):
@@ -121,8 +122,9 @@ def run_here(*arguments):
     """Run the program in this process, where kernels are compiled already, and return the completed process; it stands
     for one rank."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.ExitStack() as held:
-        status = program._execute(World(), [str(argument) for argument in arguments], held)
+    streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with streams[0], streams[1], contextlib.ExitStack() as held, Signals() as signals:
+        status = program._execute(World(), [str(argument) for argument in arguments], signals, held)
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 

@@ -1,28 +1,27 @@
 """analysis/blocking.py draws and tells whether the error bar of a real small run can be trusted."""
 
 import fake_result
+import figures
 import numpy as np
 import pytest
-import tools
+import scripts
 
 from parvmc import archive, results, statistics
 from parvmc.archive import Dataset
 
 pytest.importorskip("matplotlib", reason="matplotlib, the extra `plots`, is not installed")
-blocking = tools.tool("blocking")
+blocking = figures.module("blocking")
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """The result file of a short run of two electrons, 16 batches of 128 steps."""
-    return tools.made(tmp_path_factory.mktemp("run"), "electrons", tools.TRAP)
+    return figures.made(tmp_path_factory.mktemp("run"), "electrons", figures.TRAP)
 
 
 def read(*paths, quantity="energy"):
     """What the tool reads of files."""
-    found, failures = tools.tool("common").each(list(map(str, paths)), blocking.loader(quantity))
-    assert not failures
-    return found
+    return figures.read(blocking.loader(quantity), *paths)
 
 
 def with_series(path, series, per_row=1):
@@ -51,10 +50,10 @@ def correlated(rows, batches, phi=0.8, seed=3):
 def test_the_blocking_plot_is_the_files_table(path):
     """Points and bars are the table's errors and their errors; the quoted level is marked, and lies on the line of
     the quoted error."""
-    axes = tools.drawn(blocking, read(path)).axes[0]
+    axes = figures.drawn(blocking, read(path)).axes[0]
     with results.open(path) as result:
         table, error = result.blocking("energy"), result.scalar("energy_error")
-    points, halves = tools.bars(axes)
+    points, halves = figures.bars(axes)
     assert points[:, 0].tolist() == table.block_size.tolist()
     assert points[:, 1].tolist() == table.error.tolist()
     assert halves == pytest.approx(table.error_of_error, rel=1e-9)
@@ -70,7 +69,7 @@ def test_the_blocking_plot_is_the_files_table(path):
 def test_the_other_panels_are_those_of_its_series(path):
     """The autocorrelation with tau and its window; running means that end in the batches' means, inside of which two
     standard errors are marked; deviations of the batches in standard errors, of which some two thirds are below 1."""
-    figure = tools.drawn(blocking, read(path))
+    figure = figures.drawn(blocking, read(path))
     with results.open(path) as result:
         series, error = result.series("energy"), result.scalar("energy_error")
         tau, r_hat = result.scalar("autocorrelation_time"), result.scalar("r_hat")
@@ -79,7 +78,7 @@ def test_the_other_panels_are_those_of_its_series(path):
     assert curve[:, 1].tolist() == rho[: len(curve)].tolist()
     assert len(curve) > window
     assert figure.axes[1].lines[1].get_xdata() == [window, window]
-    assert tools.texts(figure.axes[1]) == [rf"electrons: $\tau$ = {tau:.3g}"]
+    assert figures.texts(figure.axes[1]) == [rf"electrons: $\tau$ = {tau:.3g}"]
     traces, means = figure.axes[2:]
     assert [line.get_ydata()[-1] for line in traces.lines[:16]] == pytest.approx(series.mean(axis=0), rel=1e-12)
     assert traces.lines[3].get_ydata()[9] == pytest.approx(series[:10, 3].mean(), rel=1e-12)
@@ -95,19 +94,19 @@ def test_the_other_panels_are_those_of_its_series(path):
 
 def test_another_quantity(path):
     """A component has all panels, the virial only its table; a name that is unknown is refused with those there are."""
-    figure = tools.drawn(blocking, read(path, quantity="kinetic"))
+    figure = figures.drawn(blocking, read(path, quantity="kinetic"))
     with results.open(path) as result:
         series, table = result.series("kinetic"), result.blocking("kinetic")
     assert figure.axes[0].get_ylabel() == "error of the kinetic energy (hartree)"
-    assert tools.bars(figure.axes[0])[0][:, 1].tolist() == table.error.tolist()
+    assert figures.bars(figure.axes[0])[0][:, 1].tolist() == table.error.tolist()
     assert figure.axes[2].lines[0].get_ydata()[-1] == pytest.approx(series[:, 0].mean(), rel=1e-12)
-    figure = tools.drawn(blocking, read(path, quantity="virial"))
+    figure = figures.drawn(blocking, read(path, quantity="virial"))
     assert len(figure.axes[0].lines) > 1
     assert [axes.texts[0].get_text() for axes in figure.axes[1:]] == [
         "no series in the file",
         *2 * ["electrons: no series in the file"],
     ]
-    done = tools.called("blocking", path, "--quantity", "kinetik")
+    done = scripts.tool("blocking.py", path, "--quantity", "kinetik")
     assert done.returncode == 1
     assert "no quantity 'kinetik'; there is: energy, kinetic, trap, interaction" in done.stderr
 
@@ -120,13 +119,13 @@ def test_a_run_in_progress_is_judged_by_its_series_so_far(tmp_path):
     series = correlated(4096, 8)
     (run,) = read(with_series(tmp_path / "run.h5", series, per_row=4))
     table = statistics.block(series)
-    axes = tools.drawn(blocking, [run]).axes[0]
-    points, _ = tools.bars(axes)
+    axes = figures.drawn(blocking, [run]).axes[0]
+    points, _ = figures.bars(axes)
     assert points[:, 0].tolist() == (4 * table.block_size).tolist()
     assert points[:, 1].tolist() == table.error.tolist()
     assert points[table.level, 1] > 2.0 * points[0, 1]
     assert 9.0 * 0.8 < run.tau < 9.0 * 1.2
-    assert "no plateau" not in tools.texts(axes)[0]
+    assert "no plateau" not in figures.texts(axes)[0]
 
 
 def test_an_error_without_a_plateau_is_marked_as_one(tmp_path):
@@ -136,7 +135,7 @@ def test_an_error_without_a_plateau_is_marked_as_one(tmp_path):
         for rows, phi in ((64, 0.99), (4096, 0.5))
     )
     assert (short.table.plateau, long.table.plateau) == (False, True)
-    axes = tools.drawn(blocking, [short, long]).axes[0]
+    axes = figures.drawn(blocking, [short, long]).axes[0]
     first, second = [line for line in axes.lines if "plateau" in line.get_label()]
     assert first.get_label().endswith("no plateau")
     assert first.get_markerfacecolor() == "white"
@@ -148,7 +147,7 @@ def test_a_batch_apart_stands_out(tmp_path):
     series = correlated(512, 16, 0.0)
     series[:, 5] += 2.0
     (run,) = read(with_series(tmp_path / "run.h5", series))
-    means = tools.drawn(blocking, [run]).axes[3]
+    means = figures.drawn(blocking, [run]).axes[3]
     scores = means.lines[1].get_ydata()
     assert np.argmax(np.abs(scores)) == 5
     assert scores[5] > 3.0
@@ -161,10 +160,10 @@ def test_what_varies_by_rounding_alone_and_what_is_not_there_yet(tmp_path):
     exact = with_series(tmp_path / "exact.h5", np.full((64, 4), 3.0) + 1e-15 * correlated(64, 4))
     early = fake_result.write(tmp_path / "early.h5", "running", "optimization")
     for path, text in ((exact, "no statistical error"), (early, "no production yet")):
-        (axes,) = tools.drawn(blocking, read(path)).axes
+        (axes,) = figures.drawn(blocking, read(path)).axes
         assert text in axes.texts[0].get_text()
     good = with_series(tmp_path / "good.h5", correlated(64, 4))
-    figure = tools.drawn(blocking, read(exact, good, early))
+    figure = figures.drawn(blocking, read(exact, good, early))
     assert len(figure.axes[0].containers) == 1
     said = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert said == 2 * ["exact: nothing varies but rounding"] + 2 * ["early: no production yet"]
@@ -184,17 +183,17 @@ def test_of_a_large_series_some_batches_stand_for_all(tmp_path, monkeypatch):
     level = part.table.level
     assert part.error == pytest.approx(whole.error, abs=4.0 * part.table.error_of_error[level])
     assert part.tau == pytest.approx(statistics.autocorrelation_time(series[:, np.linspace(0, 31, 8).astype(int)]))
-    assert tools.drawn(blocking, [part]).axes[3].get_title().endswith("(8 batches)")
+    assert figures.drawn(blocking, [part]).axes[3].get_title().endswith("(8 batches)")
 
 
 def test_the_command_writes_a_figure_or_the_numbers(path, tmp_path):
     """The table has the file's rows with the quoted one marked; a damaged file is one line, the others are drawn."""
     (tmp_path / "bad.h5").write_text("not HDF5")
-    done = tools.called("blocking", path, tmp_path / "bad.h5", cwd=tmp_path)
+    done = scripts.tool("blocking.py", path, tmp_path / "bad.h5", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "wrote blocking.pdf\n")
     assert [str(tmp_path / "bad.h5") in line for line in done.stderr.splitlines()] == [True]
     assert (tmp_path / "blocking.pdf").read_bytes().startswith(b"%PDF")
-    done = tools.called("blocking", path, "--table", cwd=tmp_path)
+    done = scripts.tool("blocking.py", path, "--table", cwd=tmp_path)
     with results.open(path) as result:
         table, r_hat = result.blocking("energy"), result.scalar("r_hat")
     rows = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
@@ -202,8 +201,9 @@ def test_the_command_writes_a_figure_or_the_numbers(path, tmp_path):
     assert [float(row[2]) for row in rows] == pytest.approx(table.error, rel=1e-4)
     assert [number for number, row in enumerate(rows) if row[-1] == "*"] == [table.level]
     assert f"R-hat {r_hat:.5f}" in done.stdout
-    assert "python analysis/blocking.py two_electrons.h5" in tools.called("blocking", "--help").stdout
+    assert "python analysis/blocking.py two_electrons.h5" in scripts.tool("blocking.py", "--help").stdout
 
 
 def test_reading_imports_neither_mpi_nor_kernels(path):
-    assert tools.imports_nothing_heavy("blocking", path)
+    done = scripts.tool("blocking.py", path, "--table", guard=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -3,17 +3,18 @@
 import math
 
 import fake_result
+import figures
 import numpy as np
 import pytest
-import tools
+import scripts
 
 from parvmc import archive, known, results
 from parvmc.archive import Dataset
 
 pytest.importorskip("matplotlib", reason="matplotlib, the extra `plots`, is not installed")
-observables, panels = tools.tool("observables"), tools.tool("panels")
+observables, panels = figures.module("observables"), figures.module("panels")
 CORRELATION = r"$\langle s_i s_k \rangle$"
-TRAP = f"""{tools.TRAP}
+TRAP = f"""{figures.TRAP}
 observables = ["density", {{kind = "cartesian_density", bins = 6}},
     {{kind = "pair_correlation", bins = 30, range = 4.0}},
     "radius", "squared_radius", "pair_distance", {{kind = "density_matrix", bins = 4}}]
@@ -49,20 +50,18 @@ observables = ["magnetisation", "spin_correlation", "structure_factor", "renyi",
 @pytest.fixture(scope="module")
 def electrons(tmp_path_factory):
     """The result file of a short run of two electrons."""
-    return tools.made(tmp_path_factory.mktemp("trap"), "electrons", TRAP)
+    return figures.made(tmp_path_factory.mktemp("trap"), "electrons", TRAP)
 
 
 @pytest.fixture(scope="module")
 def spins(tmp_path_factory):
     """The result file of a short run of ten spins."""
-    return tools.made(tmp_path_factory.mktemp("spins"), "ring", SPINS)
+    return figures.made(tmp_path_factory.mktemp("spins"), "ring", SPINS)
 
 
 def read(*paths):
     """What the tool reads of files."""
-    found, failures = tools.tool("common").each(list(map(str, paths)), observables.load)
-    assert not failures
-    return found
+    return figures.read(observables.load, *paths)
 
 
 def stored(path, name):
@@ -83,12 +82,12 @@ def panel(figure, label):
 def test_densities_have_the_files_bars_beside_the_exact_curve(electrons, name, label):
     """Points, half the bars and the axis are those of the file; the exact curve has the norm; below is the difference
     from the exact mean over each shell."""
-    figure = tools.drawn(observables, read(electrons))
+    figure = figures.drawn(observables, read(electrons))
     axes, below = panel(figure, label)
     found = stored(electrons, name)
     often = np.isfinite(found.errors)
     for place, values in ((axes, found.values), (below, None)):
-        points, halves = tools.bars(place)
+        points, halves = figures.bars(place)
         assert points[:, 0].tolist() == found.axes["r"].tolist()
         assert halves == pytest.approx(found.errors[often], rel=1e-6)
         if values is not None:
@@ -98,7 +97,7 @@ def test_densities_have_the_files_bars_beside_the_exact_curve(electrons, name, l
     assert np.trapezoid(2.0 * math.pi * r * exact, r) == pytest.approx(number, rel=1e-2)
     with results.open(electrons) as result:
         mean = known.means(result.deck["system"], name, found.axes).values
-    assert tools.bars(below)[0][:, 1] == pytest.approx(found.values - mean, rel=1e-12)
+    assert figures.bars(below)[0][:, 1] == pytest.approx(found.values - mean, rel=1e-12)
     assert below.get_xlabel() == "$r$ (bohr)"
     shown = axes.get_xlim()[1]
     assert found.values[found.axes["r"] > shown].max(initial=0.0) < 2e-3 * found.values.max()
@@ -120,9 +119,9 @@ def test_the_ideal_gas_meets_its_gaussian(tmp_path, electrons):
     for name, values in {"values": disks, "errors": np.full(25, 1e-3)}.items():
         datasets[f"observables/density/{name}"] = Dataset(values, "bohr^-2 (hbar = m = e = 1)", name, (axis,))
     archive.write_result(tmp_path / "ideal.h5", attributes, datasets, groups)
-    axes, below = panel(tools.drawn(observables, read(tmp_path / "ideal.h5")), "$n(r)$")
-    assert "ideal gas" in tools.texts(axes)
-    assert np.abs(tools.bars(below)[0][:, 1]).max() < 1e-5
+    axes, below = panel(figures.drawn(observables, read(tmp_path / "ideal.h5")), "$n(r)$")
+    assert "ideal gas" in figures.texts(axes)
+    assert np.abs(figures.bars(below)[0][:, 1]).max() < 1e-5
     found = stored(electrons, "density")
     gaussian = 2.0 * np.exp(-(found.axes["r"] ** 2)) / math.pi
     assert np.nanmax(np.abs(found.values - gaussian) / found.errors) > 10.0
@@ -131,7 +130,7 @@ def test_the_ideal_gas_meets_its_gaussian(tmp_path, electrons):
 def test_planes_are_maps_with_a_colour_bar(electrons):
     """The density's cells are the file's, x to the right; beside it the difference from the exact means over cells,
     in colours that are symmetric about zero. Of the density matrix the cut through the middle."""
-    figure = tools.drawn(observables, read(electrons))
+    figure = figures.drawn(observables, read(electrons))
     meshes = {axes: part for axes in figure.axes for part in axes.collections if hasattr(part, "get_coordinates")}
     maps = [axes for axes in meshes if axes.get_xlabel()]  # a colour bar is a mesh, too
     bars = [axes.get_ylabel() for axes in meshes if axes not in maps]
@@ -160,16 +159,16 @@ def test_planes_are_maps_with_a_colour_bar(electrons):
 
 def test_spins_beside_the_exact_correlations(spins):
     """C(d) and S(q) with the file's bars; the exact ones are those of the diagonalised ring, C(0) = 1 among them."""
-    figure = tools.drawn(observables, read(spins))
+    figure = figures.drawn(observables, read(spins))
     for name, label in (("spin_correlation", CORRELATION), ("structure_factor", "$S(q)$")):
         axes, below = panel(figure, label)
         found = stored(spins, name)
-        points, halves = tools.bars(axes)
+        points, halves = figures.bars(axes)
         assert points[:, 1].tolist() == found.values.tolist()
         assert halves == pytest.approx(found.errors, rel=1e-6, abs=1e-12)
         exact = next(line for line in axes.lines if line.get_label() == "diagonalisation").get_ydata()
         assert np.abs(found.values - exact)[1:] == pytest.approx(np.zeros(len(exact) - 1), abs=0.15)
-        assert tools.bars(below)[0][:, 1] == pytest.approx(found.values - exact, abs=1e-12)
+        assert figures.bars(below)[0][:, 1] == pytest.approx(found.values - exact, abs=1e-12)
     assert panel(figure, CORRELATION)[0].lines[1].get_ydata()[0] == pytest.approx(1.0)
 
 
@@ -189,7 +188,7 @@ def test_numbers_are_a_table_with_what_is_exact(spins, electrons):
     )
     assert text in lines["magnetisation_squared"]
     assert "exact 0 " in lines["magnetisation"]
-    drawn = tools.drawn(observables, [run]).axes[-1].texts[0].get_text()
+    drawn = figures.drawn(observables, [run]).axes[-1].texts[0].get_text()
     assert drawn.splitlines() == list(lines.values())
     both = observables.number_lines(read(spins, electrons))
     assert [line for line in both if line.endswith(":")] == ["ring:", "electrons:"]
@@ -201,9 +200,9 @@ def test_several_files_share_the_panels_of_their_kind(electrons, spins, tmp_path
     their file."""
     other = tmp_path / "again.h5"
     other.write_bytes(electrons.read_bytes())
-    figure = tools.drawn(observables, read(electrons, other, spins))
+    figure = figures.drawn(observables, read(electrons, other, spins))
     axes, below = panel(figure, "$n(r)$")
-    assert tools.texts(axes) == ["exact", "electrons", "again"]
+    assert figures.texts(axes) == ["exact", "electrons", "again"]
     assert len(below.containers) == 2
     first, second = (part.lines[0] for part in axes.containers)
     assert first.get_color() != second.get_color()
@@ -226,32 +225,32 @@ def test_a_density_in_space_is_summed_up_along_z():
     assert values.sum() * 0.6**2 == pytest.approx(2.0, rel=1e-4)
     assert np.abs(difference).max() == 0.0
     run = observables.Run("gas", "", "finished", system, {}, {name: measured})
-    bars = [axes.get_ylabel() for axes in tools.drawn(observables, [run]).axes]
+    bars = [axes.get_ylabel() for axes in figures.drawn(observables, [run]).axes]
     assert "$n$ (bohr$^{-2}$)" in bars
 
 
 def test_a_run_in_progress_and_one_without_observables_say_so(tmp_path):
     running = fake_result.write(tmp_path / "running.h5", "running", "production")
-    figure = tools.drawn(observables, read(running))
+    figure = figures.drawn(observables, read(running))
     assert [text.get_text() for text in figure.axes[0].texts] == ["observables come at the end of the run"]
     attributes, datasets, groups = fake_result.contents()
     datasets = {name: value for name, value in datasets.items() if not name.startswith("observables")}
     groups = {name: value for name, value in groups.items() if not name.startswith("observables")}
     archive.write_result(tmp_path / "none.h5", attributes, datasets, groups)
-    figure = tools.drawn(observables, read(tmp_path / "none.h5"))
+    figure = figures.drawn(observables, read(tmp_path / "none.h5"))
     assert [text.get_text() for text in figure.axes[0].texts] == ["no observables were measured"]
-    assert "they come at the end" in tools.called("observables", running, "--table").stdout
+    assert "they come at the end" in scripts.tool("observables.py", running, "--table").stdout
 
 
 def test_the_command_writes_a_figure_or_the_numbers(electrons, tmp_path):
     """The table has the arrays of one dimension with the file's numbers, and the integrals of densities, which with
     what lies beyond are N; a damaged file is one line, the others are drawn."""
     (tmp_path / "bad.h5").write_text("not HDF5")
-    done = tools.called("observables", electrons, tmp_path / "bad.h5", cwd=tmp_path)
+    done = scripts.tool("observables.py", electrons, tmp_path / "bad.h5", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "wrote observables.pdf\n")
     assert [str(tmp_path / "bad.h5") in line for line in done.stderr.splitlines()] == [True]
     assert (tmp_path / "observables.pdf").read_bytes().startswith(b"%PDF")
-    done = tools.called("observables", electrons, "--table", cwd=tmp_path)
+    done = scripts.tool("observables.py", electrons, "--table", cwd=tmp_path)
     blocks = {block.split(":")[0].removeprefix("# "): block for block in done.stdout.split("\n\n")}
     rows = [line.split() for line in blocks["pair_correlation"].splitlines() if not line.startswith("#")]
     found = stored(electrons, "pair_correlation")
@@ -259,8 +258,9 @@ def test_the_command_writes_a_figure_or_the_numbers(electrons, tmp_path):
     inside = float(blocks["pair_correlation"].split("integral ")[1].split(";")[0])
     assert inside + stored(electrons, "pair_correlation_beyond").values == pytest.approx(1.0, rel=1e-5)
     assert "6 x 6 by x, y" in blocks["cartesian_density"]
-    assert "python analysis/observables.py two_electrons.h5" in tools.called("observables", "--help").stdout
+    assert "python analysis/observables.py two_electrons.h5" in scripts.tool("observables.py", "--help").stdout
 
 
 def test_reading_imports_neither_mpi_nor_kernels(electrons, spins):
-    assert tools.imports_nothing_heavy("observables", electrons, spins)
+    done = scripts.tool("observables.py", electrons, spins, "--table", guard=True)
+    assert (done.returncode, done.stderr) == (0, "")
