@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-PAGES = ("tutorial.md", "trap.md", "restart.md", "scan.md", "results.md", "new-factor.md")
+PAGES = ("tutorial.md", "trap.md", "restart.md", "scan.md", "results.md")
 COLORS = 64
 
 COMMAND = re.compile(r"^```sh\n(?P<command>.*?)^```$(?:\n\n```text\n(?P<output>.*?)^```$)?", re.MULTILINE | re.DOTALL)
