@@ -8,7 +8,7 @@ import pytest
 from files import assert_same_bits, kill
 from runs import DECK, lines, ranks_of, start, started, wait_for, whole
 
-from parvmc import archive
+from parvmc import checkpoint_file
 from parvmc.files import Files
 
 SAVES_OFTEN = '\n[output]\ncheckpoint_interval = "0.2 s"\n'
@@ -41,7 +41,7 @@ def assert_goes_on(parvmc, undisturbed, folder, ranks):
     """Assert that what was saved last is sound, and that the rest of the run makes it the run that would have been."""
     deck, result = undisturbed
     warned = []
-    assert archive.read_checkpoint(Files(folder / "long.h5"), warned.append) is not None
+    assert checkpoint_file.read(Files(folder / "long.h5"), warned.append) is not None
     assert warned == []
     assert not list(folder.glob(".*.tmp"))
     resumed = parvmc(deck, "--resume", "--quiet", "-o", folder / "long.h5", ranks=ranks)

@@ -11,7 +11,7 @@ from conftest import MPIRUN, environment
 from files import descendants, kill
 from runs import DECK
 
-from parvmc import archive
+from parvmc import checkpoint_file
 from parvmc.files import Files
 
 SECONDS = 20.0  # for the whole job to end, on a machine with other work to do
@@ -80,7 +80,7 @@ def test_an_exception_on_one_rank_ends_the_job(tmp_path, fault, message, victim)
     assert errors.count(f"parvmc: rank {victim}:") == errors.count("parvmc: rank") == 1
     assert took < SECONDS
     warned = []
-    checkpoint = archive.read_checkpoint(Files(tmp_path / "long.h5"), warned.append)
+    checkpoint = checkpoint_file.read(Files(tmp_path / "long.h5"), warned.append)
     assert (checkpoint.attributes["counters"]["iteration"], warned) == (5, [])
 
 

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from conftest import environment
 
-from parvmc import archive, checksum, config, declarations, job, results, verify
+from parvmc import checkpoint_file, checksum, config, declarations, job, results, verify
+from parvmc.lock import Locked
 from parvmc.schema import DeckError
 from parvmc.starting import starting_parameters
 
 SECONDS = 20  # of CPU time for one file, after which the system ends the process
 FILES = 500
-REFUSALS = (results.NotAResult, archive.Damaged, archive.Locked, job.Refused, DeckError, OSError)
+REFUSALS = (results.NotAResult, checkpoint_file.Damaged, Locked, job.Refused, DeckError, OSError)
 
 
 def prepare(folder):
@@ -63,10 +64,10 @@ def all_of_a_result(path):
 def all_of_a_checkpoint(files):
     """Return everything in the newest sound checkpoint."""
     warnings = []
-    found = archive.read_checkpoint(files, warnings.append)
+    found = checkpoint_file.read(files, warnings.append)
     assert len(warnings) <= 1
     if warnings:
-        raise archive.Damaged(warnings[0])  # the one before it is sound
+        raise checkpoint_file.Damaged(warnings[0])  # the one before it is sound
     return plain(found.attributes | found.small | {name: found.blocks(name, 0, 2) for name in found.batched})
 
 

@@ -10,8 +10,8 @@ import pytest
 from files import assert_same_bits, kill
 from runs import DECK, ranks_of, start, whole
 
-from parvmc import archive, results
-from parvmc.files import Files
+from parvmc import checkpoint_file, results
+from parvmc.files import Files, Metrics
 
 SAVES_ALWAYS = '\n[output]\ncheckpoint_interval = "0 s"\n'
 LONGEST = 1.0  # seconds from what is waited for to the kill
@@ -34,7 +34,7 @@ def _being_written(folder):
 def _phase(files):
     """Return the phase of the newest line of the run."""
     last = ""
-    for record in archive.Metrics(files.metrics).records():
+    for record in Metrics(files.metrics).records():
         last = record["phase"]
     return last or "start"
 
@@ -77,7 +77,7 @@ def _assert_sound(files):
         with results.open(files.result) as result:
             assert result.status in ("running", "finished")
     faults = []
-    archive.read_checkpoint(files, faults.append)
+    checkpoint_file.read(files, faults.append)
     assert faults == []
 
 
@@ -135,5 +135,5 @@ def test_a_checkpoint_that_was_written_in_place_would_be_noticed(undisturbed):
     half = files.checkpoint.read_bytes()
     for path in (files.checkpoint, files.previous):
         path.write_bytes(half[: len(half) // 2])
-    with pytest.raises(archive.Damaged):
+    with pytest.raises(checkpoint_file.Damaged):
         _assert_sound(files)

@@ -10,7 +10,7 @@ import pytest
 from scripts import ANALYSIS, run, tool
 from test_run import DECK
 
-from parvmc import archive, checkpoint, results
+from parvmc import archive, checkpoint, checkpoint_file, results
 from parvmc.archive import Dataset
 from parvmc.parallel import World
 from parvmc.simulation import TIMES, Simulation
@@ -143,7 +143,7 @@ def test_it_needs_neither_mpi_nor_kernels(tmp_path):
 def test_a_checkpoint_of_before_goes_on_with_nan(tmp_path):
     """Columns that it does not have are not numbers for the iterations done; the others are as they were."""
     files = fake_run.write(tmp_path)
-    found = archive.read_checkpoint(files, pytest.fail)
+    found = checkpoint_file.read(files, pytest.fail)
     expected = {name: values for name, values in found.small.items() if name.startswith("history/")}
     for name in TIMES[1:]:
         del found.small[f"history/{name}"]

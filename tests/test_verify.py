@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, environment
 
-from parvmc import archive, checksum, config, declarations, soundness, verify
+from parvmc import archive, checkpoint_file, checksum, config, declarations, soundness, verify
 from parvmc.archive import Dataset
 from parvmc.randoms import Purpose, generator
 from parvmc.states.product import TrialState
@@ -131,7 +131,7 @@ def test_nobody_waits_for_the_other_end_of_a_pipe(tmp_path, name):
 
     def ask():
         found.append(verify.check(path)[0])
-        for ask in (archive.Reader, archive.verified):
+        for ask in (archive.Reader, checkpoint_file.verified):
             with pytest.raises(OSError, match="a pipe or a device"):
                 ask(path)
             found.append(False)
@@ -256,13 +256,13 @@ CHECKPOINTS = [
 @pytest.mark.parametrize(("batched", "small", "reason"), CHECKPOINTS, ids=[reason[:30] for *_, reason in CHECKPOINTS])
 def test_a_checkpoint_that_does_not_hold_together_is_told(tmp_path, batched, small, reason):
     files = fake_run.write(tmp_path)
-    found = archive.verified(files.checkpoint)
+    found = checkpoint_file.verified(files.checkpoint)
     blocks = {name: found.blocks(name, 0, 2) for name in found.batched}
     blocks |= {name: np.ones(shape) for name, shape in batched.items()}
     entries = {name: (values.shape, values.dtype, [values]) for name, values in blocks.items()}
-    archive.write_checkpoint(files, found.attributes, found.small | small, entries)
+    checkpoint_file.write(files, found.attributes, found.small | small, entries)
     assert said(files.checkpoint).startswith(f"damaged: {reason}")
-    archive.write_checkpoint(files, {"deck": found.attributes["deck"]}, found.small, entries)
+    checkpoint_file.write(files, {"deck": found.attributes["deck"]}, found.small, entries)
     assert said(files.checkpoint) == "damaged: its deck or its counters are not those of this version"
 
 
@@ -282,7 +282,7 @@ def test_a_file_that_crashes_or_hangs_the_library_is_told(tmp_path, monkeypatch)
 def test_a_checkpoint_that_is_replaced_meanwhile_is_read_again(tmp_path, monkeypatch):
     """So are the files of a run that goes on."""
     files = fake_run.write(tmp_path)
-    blocks, calls = archive.Checkpoint.blocks, []
+    blocks, calls = checkpoint_file.Checkpoint.blocks, []
 
     def replaced_once(checkpoint, *arguments):
         calls.append(arguments)
@@ -290,7 +290,7 @@ def test_a_checkpoint_that_is_replaced_meanwhile_is_read_again(tmp_path, monkeyp
             os.replace(files.previous, files.checkpoint)
         return blocks(checkpoint, *arguments)
 
-    monkeypatch.setattr(archive.Checkpoint, "blocks", replaced_once)
+    monkeypatch.setattr(checkpoint_file.Checkpoint, "blocks", replaced_once)
     assert verify.check(files.checkpoint)[1].endswith("production step 8")
 
 

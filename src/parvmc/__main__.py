@@ -115,10 +115,11 @@ def _prepare(world, arguments, held):
     if guide.is_asked(arguments):
         raise SystemExit(guide.answer(options, parser))
 
-    from parvmc import archive, config, scheduler
+    from parvmc import checkpoint_file, config, scheduler
     from parvmc import job as jobs
     from parvmc.clock import Clock
     from parvmc.deck import check_ranks, duration
+    from parvmc.lock import Locked
     from parvmc.progress import Progress
     from parvmc.schema import DeckError
 
@@ -138,10 +139,10 @@ def _prepare(world, arguments, held):
             options.output = Path(options.deck.stem + ".h5")
         job = jobs.prepare(deck, original, options, held, progress)
         clock = Clock(limit, duration(deck.output.checkpoint_interval), STARTED, scheduler.seconds_left)
-    except (DeckError, jobs.Refused, archive.Locked) as error:
+    except (DeckError, jobs.Refused, Locked) as error:
         print(f"parvmc: {error}", file=sys.stderr)
         raise SystemExit(WRONG) from None
-    except (archive.Damaged, OSError) as error:
+    except (checkpoint_file.Damaged, OSError) as error:
         print(f"parvmc: {error}", file=sys.stderr)
         raise SystemExit(FAILED) from None
     if job is None:

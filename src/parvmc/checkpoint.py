@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from parvmc import archive
+from parvmc import checkpoint_file
 
 COUNTERS = (
     "pretrained",
@@ -67,7 +67,7 @@ def save(simulation, job):
     }
     attributes = {"deck": job.deck_text, "original": job.original, "counters": counters}
     try:
-        archive.write_checkpoint(job.files, attributes, common, batched)
+        checkpoint_file.write(job.files, attributes, common, batched)
     except OSError:
         _exhaust(batched)
         raise

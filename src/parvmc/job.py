@@ -5,9 +5,11 @@ import os
 import shlex
 from dataclasses import dataclass, field, replace
 
-from parvmc import archive, config, results
+from parvmc import checkpoint_file, config, results
 from parvmc.deck import Deck
 from parvmc.estimate import plan
+from parvmc.files import Files, Metrics
+from parvmc.lock import Lock
 from parvmc.pace import Pace, done
 from parvmc.starting import starting_parameters
 
@@ -29,12 +31,12 @@ class Job:
     deck: Deck
     deck_text: str
     original: str
-    files: archive.Files
+    files: Files
     parameters: list
     resumes: bool
-    checkpoint: archive.Checkpoint | None = None
-    metrics: archive.Metrics | None = None
-    lock: archive.Lock | None = None
+    checkpoint: checkpoint_file.Checkpoint | None = None
+    metrics: Metrics | None = None
+    lock: Lock | None = None
     has_lost_lines: bool = False
     provenance: dict = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
@@ -85,7 +87,7 @@ def read_deck(options):
     if not (options.resume and options.output):
         raise Refused("a deck is needed, or --resume with -o FILE to take the deck from that run; see --help")
     files = _files(options.output)
-    checkpoint = archive.read_checkpoint(files, warn=_ignore)
+    checkpoint = checkpoint_file.read(files, warn=_ignore)
     saved = _saved_texts(files, checkpoint)
     if saved is None:
         raise Refused(f"there is no checkpoint of {files.result} to take the deck from; name the deck")
@@ -96,19 +98,19 @@ def prepare(deck, original, options, held, progress):
     """Return the job, or None where the run has finished already; called on rank 0.
 
     held: an ExitStack that keeps the lock and the JSON-lines file. Nothing of an earlier run is touched before all is
-    found right. Raises Refused, DeckError, archive.Damaged, archive.Locked.
+    found right. Raises Refused, DeckError, checkpoint_file.Damaged, Locked.
     """
     files = _files(options.output)
     if options.deck is not None and files.result.exists() and files.result.samefile(options.deck):
         raise Refused(f"{files.result} is the deck itself; name another output with -o FILE")
-    lock = held.enter_context(archive.Lock(files.lock))
+    lock = held.enter_context(Lock(files.lock))
     job = Job(deck, config.dumps(deck), original, files, [], resumes=False, lock=lock)
     for path in files.stops:
         if path.exists():
             raise Refused(f"{path} exists, the file that stops this run; remove it first")
     earlier = (files.result, files.checkpoint, files.previous, files.metrics)
     if options.resume:
-        job.checkpoint = archive.read_checkpoint(files, progress.warn)
+        job.checkpoint = checkpoint_file.read(files, progress.warn)
         if _is_finished(job):
             return None
         _check_resumable(job)
@@ -123,7 +125,7 @@ def prepare(deck, original, options, held, progress):
     if options.overwrite and not options.resume:
         for path in earlier:
             path.unlink(missing_ok=True)
-    job.metrics = held.enter_context(archive.Metrics(files.metrics))
+    job.metrics = held.enter_context(Metrics(files.metrics))
     job.metrics.keep(_was_before(job))
     return job
 
@@ -136,7 +138,7 @@ def _files(output):
     if output.is_dir():
         raise Refused(f"{output} is a folder; name a file with -o FILE")
     try:
-        return archive.Files(output)
+        return Files(output)
     except ValueError as error:
         raise Refused(str(error)) from None
 

@@ -1,7 +1,7 @@
 """What a sound file of parvmc must hold: shapes as its own deck has them, finite parameters, energies and series.
 
 `result`, `checkpoint` and `log` read one file a piece at a time and return what can be said of it; they raise Fault, or
-whatever archive.py and results.py raise.
+whatever archive.py, checkpoint_file.py and results.py raise.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parvmc import archive, results
+from parvmc import archive, checkpoint_file, results
 from parvmc.stored import pieces
 
 STATUSES = ("running", "stopped", "finished", "failed")
@@ -191,7 +191,7 @@ def _observable(reader, path):
 def checkpoint(path):
     """Check a checkpoint and return what can be said of it."""
     try:
-        found = archive.verified(path)
+        found = checkpoint_file.verified(path)
     except OSError:
         raise
     except Exception as error:  # h5py has an exception of another type for every way in which a file can be damaged

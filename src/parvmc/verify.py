@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from parvmc import archive, checksum, results, soundness
+from parvmc import archive, checkpoint_file, checksum, results, soundness
 from parvmc.soundness import Fault, damaged
 
 SOUND, NOT_SOUND = 0, 1
@@ -34,7 +34,7 @@ def _by_schema(path):
         reader.close()
     if schema == results.SCHEMA:
         return soundness.result(path)
-    if schema == archive.CHECKPOINT_SCHEMA:
+    if schema == checkpoint_file.SCHEMA:
         return soundness.checkpoint(path)
     raise Fault("not a file of parvmc: an HDF5 file with another schema, or with none")
 
@@ -43,7 +43,7 @@ def _judged(function, path):
     """Return (whether a file is sound, what is said of it) from a function that returns the latter."""
     try:
         return True, function(path)
-    except archive.Replaced:
+    except checkpoint_file.Replaced:
         return _judged(function, path)  # the run goes on
     except Fault as fault:
         return False, str(fault)
