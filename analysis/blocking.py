@@ -3,7 +3,6 @@
 Of the energy or of any other quantity of the production, of finished runs and of those that still go on.
 """
 
-import sys
 from typing import NamedTuple
 
 import common
@@ -293,4 +292,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    common.run(main)

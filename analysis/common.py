@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from parvmc import results
+from parvmc.printing import end_when_unread
 
 CHECKPOINTS = (".ckpt.h5", ".ckpt.1.h5")  # *.h5 finds them as well
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
@@ -22,6 +23,12 @@ STYLE = {
     "savefig.dpi": 200,
 }
 """Of matplotlib: for print, in thin lines; text in a PDF stays text."""
+
+
+def run(main):
+    """Exit with the status of a tool's main(); `| head` may close its output before the end."""
+    end_when_unread()
+    sys.exit(main())
 
 
 def parser(description, epilog, output=None):

@@ -4,7 +4,6 @@ Of finished runs and of those that still go on, several in one figure; with what
 energy, and the likelihood where the machine was fitted to data first.
 """
 
-import sys
 from typing import NamedTuple
 
 import common
@@ -296,4 +295,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    common.run(main)

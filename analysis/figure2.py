@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parvmc import results
+from parvmc.printing import end_when_unread
 
 EPILOG = """\
 example:
@@ -225,4 +226,5 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    end_when_unread()
     sys.exit(main())

@@ -3,7 +3,6 @@
 Of finished runs, several in one figure; a run that still goes on has no observables yet, and the figure says so.
 """
 
-import sys
 from typing import NamedTuple
 
 import common
@@ -232,4 +231,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    common.run(main)

@@ -4,7 +4,6 @@ Reads result files only, of finished runs and of those that are still going on. 
 """
 
 import math
-import sys
 
 import common
 import numpy as np
@@ -216,4 +215,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    common.run(main)

@@ -94,7 +94,7 @@ def _survived(count, undisturbed, folder, seed):
             _, errors = process.communicate(timeout=120)
         finally:
             kill(process)
-        assert "Traceback" not in (errors or "")
+        assert "Traceback" not in errors, errors
         _assert_sound(files)
         if hit:
             table[hit] += 1

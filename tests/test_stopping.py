@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import h5py
 import pytest
+from conftest import command, environment
 from files import assert_same_bits, kill
-from runs import DECK, ranks_of, started, whole
+from runs import DECK, lines, ranks_of, started, wait_for, whole
 
 from parvmc import scheduler
 from parvmc.clock import Clock
@@ -88,6 +90,40 @@ def test_64_ranks_stop_within_the_grace_of_a_job(tmp_path):
     took = time.monotonic() - told
     print(f"\n64 ranks had left after {took:.1f} s")
     assert took < 30.0
+
+
+def test_a_terminal_that_hangs_up_stops_a_run(parvmc, undisturbed, tmp_path):
+    """SIGHUP is what a process gets whose terminal is gone."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
+    try:
+        process = started(undisturbed[0], tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    assert_stopped(process, tmp_path, "by SIGHUP")
+    assert_goes_on(parvmc, undisturbed, tmp_path, ranks=None)
+
+
+def test_under_nohup_a_run_outlives_its_terminal(undisturbed, tmp_path):
+    """Where SIGHUP is ignored at the start it stays so."""
+    deck, result = undisturbed
+    words = ["nohup", *command(deck, "--quiet")]
+    process = subprocess.Popen(words, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)
+    wait_for(lambda: lines(tmp_path / "long.jsonl", "production"), process)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=120) == 0
+    assert_same_bits(tmp_path / "long.h5", result)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_run_outlives_what_reads_its_output(undisturbed, tmp_path, form):
+    """A launcher or `head` that closes the pipe costs lines, not the run."""
+    deck, result = undisturbed
+    process = started(deck, tmp_path, f"--log-format={form}")
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(timeout=120) == 0
+    assert_same_bits(tmp_path / "long.h5", result)
 
 
 def test_a_second_interrupt_ends_at_once(undisturbed, tmp_path):

@@ -1,29 +1,20 @@
 """analysis/summary.py shows finished runs, runs in progress, and goes on past files that it cannot read."""
 
 import os
+import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import fake_result
 import pytest
+from scripts import ANALYSIS, ENVIRONMENT, tool
 
-import parvmc
 from parvmc import archive
 from parvmc.archive import Dataset
 
-SCRIPT = Path(__file__).parents[1] / "analysis" / "summary.py"
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(parvmc.__file__).parents[1])}
-
-
-def summary(*arguments):
-    """Run the script."""
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
-
 
 def test_a_finished_run(tmp_path):
-    done = summary(fake_result.write(tmp_path / "run.h5"))
+    done = tool("summary.py", fake_result.write(tmp_path / "run.h5"))
     assert (done.returncode, done.stderr) == (0, "")
     for text in (
         "Two electrons, made up",
@@ -51,7 +42,7 @@ def test_a_finished_run(tmp_path):
 
 def test_the_verdict_has_a_line_for_each_check(tmp_path):
     """With its number and threshold, what to do where it failed, and why where it could not be made."""
-    done = summary(fake_result.write(tmp_path / "run.h5"))
+    done = tool("summary.py", fake_result.write(tmp_path / "run.h5"))
     lines = [" ".join(row.split()) for row in done.stdout.splitlines()]
     assert "verdict 1 of 11 checks failed (length), 2 could not be made" in lines
     assert "ok R-hat 1.0004 (at most 1.1)" in lines
@@ -62,7 +53,7 @@ def test_the_verdict_has_a_line_for_each_check(tmp_path):
 
 
 def test_the_verdict_on_a_run_in_progress_waits_for_its_end(tmp_path):
-    done = summary(fake_result.write(tmp_path / "run.h5", "running", "production"))
+    done = tool("summary.py", fake_result.write(tmp_path / "run.h5", "running", "production"))
     lines = [" ".join(row.split()) for row in done.stdout.splitlines()]
     assert "verdict nothing can be judged yet" in lines
     assert "? blocking known at the end of the run" in lines
@@ -70,14 +61,14 @@ def test_the_verdict_on_a_run_in_progress_waits_for_its_end(tmp_path):
 
 def test_the_virial_ratio_is_the_one_of_the_components(tmp_path):
     ratio = 2 * 0.886 / (2 * 1.296 - 0.8184)
-    assert f"ratio {ratio:.5f}" in summary(fake_result.write(tmp_path / "run.h5")).stdout
+    assert f"ratio {ratio:.5f}" in tool("summary.py", fake_result.write(tmp_path / "run.h5")).stdout
 
 
 @pytest.mark.parametrize(
     ("stage", "text"), [("optimization", "not begun"), ("production", "16 rows of 2 batches so far")]
 )
 def test_a_run_in_progress(tmp_path, stage, text):
-    done = summary(fake_result.write(tmp_path / "run.h5", "running", stage))
+    done = tool("summary.py", fake_result.write(tmp_path / "run.h5", "running", stage))
     assert (done.returncode, done.stderr) == (0, "")
     assert "running" in done.stdout
     assert text in done.stdout
@@ -89,7 +80,7 @@ def test_a_run_without_optimisation_and_with_one_frequency_per_axis(tmp_path):
     deck = datasets["input"].values.replace("omega = 1.0", "omega = [1.0, 2.5]")
     datasets["input"] = Dataset(deck, "", "deck")
     archive.write_result(tmp_path / "run.h5", attributes, datasets, groups)
-    done = summary(tmp_path / "run.h5")
+    done = tool("summary.py", tmp_path / "run.h5")
     assert done.returncode == 0
     assert "omega 1 x 2.5" in done.stdout
     assert "optimisation  none" in done.stdout
@@ -101,7 +92,7 @@ def test_an_exact_run_has_no_distance_in_errors(tmp_path):
     datasets["result/energy"] = Dataset(3.0, "1", "energy")
     datasets["result/energy_error"] = Dataset(1e-17, "1", "error")
     archive.write_result(tmp_path / "run.h5", attributes, datasets, groups)
-    assert "without statistical error" in summary(tmp_path / "run.h5").stdout
+    assert "without statistical error" in tool("summary.py", tmp_path / "run.h5").stdout
 
 
 def test_unreadable_files_do_not_hide_the_others(tmp_path):
@@ -109,7 +100,7 @@ def test_unreadable_files_do_not_hide_the_others(tmp_path):
     archive.write_result(tmp_path / "foreign.h5", {}, {})
     archive.write_result(tmp_path / "bare.h5", {"schema": "parvmc", "schema_version": 1}, {})
     names = ["missing.h5", "text.h5", "foreign.h5", "bare.h5"]
-    done = summary(*(tmp_path / name for name in names), fake_result.write(tmp_path / "run.h5"))
+    done = tool("summary.py", *(tmp_path / name for name in names), fake_result.write(tmp_path / "run.h5"))
     assert done.returncode == 1
     assert "3.0004(2)" in done.stdout
     lines = done.stderr.splitlines()
@@ -118,7 +109,7 @@ def test_unreadable_files_do_not_hide_the_others(tmp_path):
 
 
 def test_help_has_an_example():
-    assert "python analysis/summary.py two_electrons.h5" in summary("--help").stdout
+    assert "python analysis/summary.py two_electrons.h5" in tool("summary.py", "--help").stdout
 
 
 def test_the_script_imports_neither_mpi_nor_kernels(tmp_path):
@@ -130,6 +121,27 @@ def test_the_script_imports_neither_mpi_nor_kernels(tmp_path):
         "assert not {'mpi4py', 'numba', 'llvmlite', 'pydantic'} & sys.modules.keys()\n"
         "sys.exit(status)\n"
     )
-    command = [sys.executable, "-c", source, str(SCRIPT), str(path)]
+    command = [sys.executable, "-c", source, str(ANALYSIS / "summary.py"), str(path)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (ANALYSIS / "summary.py", "run.h5"),
+        ("-m", "parvmc", "--list"),
+        ("-m", "parvmc.verify", "run.h5"),
+        ("-m", "parvmc.status", "run.h5"),
+    ],
+    ids=["summary", "list", "verify", "status"],
+)
+def test_a_reader_that_leaves_early_ends_a_tool_without_a_word(tmp_path, words):
+    """As `head` does; closed here before the start, so that the first line already meets it."""
+    fake_result.write(tmp_path / "run.h5")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, *words]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")

@@ -6,6 +6,8 @@ None of it needs MPI. The components are imported, and with them numba, but no k
 import sys
 from pathlib import Path
 
+from parvmc.printing import end_when_unread
+
 OPTIONS = ("--list", "--explain", "--new", "--print-completion")
 SHELLS = ("bash", "zsh", "tcsh")
 COMMAND = "parvmc"  # what shells complete: the script that is installed beside `python -m parvmc`
@@ -32,6 +34,7 @@ def is_asked(arguments):
 
 def answer(options, parser):
     """Print what is asked for and return the exit status."""
+    end_when_unread()
     if options.print_completion:
         return _print_completion(options.print_completion, parser)
 

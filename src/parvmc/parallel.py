@@ -121,6 +121,7 @@ class World:
     def abort(self, code):
         """End the whole job: a rank that merely left would hang the others."""
         if self.size > 1:
+            time.sleep(1)  # launchers kill at once, and what was printed last but not yet read by them is lost
             self._comm.Abort(code)
         raise SystemExit(code)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from parvmc.files import iso, json_line
 from parvmc.pace import Pace, done, span
+from parvmc.printing import drop, print_or_drop
 from parvmc.results import reference_label, with_error
 
 SECONDS_IN_LOG = 30.0
@@ -19,9 +20,9 @@ WORDS = {"warning": "warning", "error": "failed"}
 def as_text(level, event, message, fields):
     """Print the message as it is, warnings and errors on stderr."""
     if level == "info":
-        print(message, flush=True)
+        print_or_drop(message)
     else:
-        print(f"parvmc: {WORDS[level]}: {message}", file=sys.stderr, flush=True)
+        print_or_drop(f"parvmc: {WORDS[level]}: {message}", sys.stderr)
 
 
 def as_json(level, event, message, fields):
@@ -29,7 +30,7 @@ def as_json(level, event, message, fields):
     line = json_line(
         {"time": iso(time.time(), "milliseconds"), "level": level, "event": event, "message": message} | fields
     )
-    print(line.decode(), end="", file=sys.stdout if level == "info" else sys.stderr, flush=True)
+    print_or_drop(line.decode().rstrip("\n"), sys.stdout if level == "info" else sys.stderr)
 
 
 FORMATS = {"text": as_text, "json": as_json}
@@ -39,6 +40,7 @@ class LiveLine:
     """A line at the bottom of a terminal that each report is written over; no terminal, or no rich: there is none."""
 
     def __init__(self, stream):
+        self._stream = stream
         self._console = self._live = None
         if stream.isatty():  # asked here: variables can make rich take a pipe for a terminal
             with contextlib.suppress(ImportError):
@@ -51,7 +53,14 @@ class LiveLine:
         return self._console is not None
 
     def show(self, text):
-        """Write the text over the line, cut at the terminal's width."""
+        """Write the text over the line, cut at the terminal's width; a terminal that is gone is not an error."""
+        try:
+            self._show(text)
+        except OSError:
+            drop(self._stream)
+            self._console = self._live = None
+
+    def _show(self, text):
         from rich.live import Live
         from rich.text import Text
 
@@ -66,7 +75,8 @@ class LiveLine:
     def clear(self):
         """Erase the line."""
         if self._live is not None:
-            self._live.stop()
+            with contextlib.suppress(OSError):
+                self._live.stop()
             self._live = None
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from parvmc import lock, results
 from parvmc.files import Files, Metrics, alive, iso, json_line
 from parvmc.pace import Left, done, span
+from parvmc.printing import end_when_unread
 
 ENDED = ("stopped", "finished", "failed")
 WRONG = ("lost", "failed", "unreadable")
@@ -261,6 +262,7 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    end_when_unread()
     with contextlib.suppress(KeyboardInterrupt):
         sys.exit(main())
     sys.exit(130)

@@ -1,12 +1,13 @@
 """What a run is told from outside: to stop, by a signal on any rank, a file or a time limit; to save, by the clock."""
 
+import contextlib
 import os
 import signal
 import time
 
 import numpy as np
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 GO_ON, TIME_LIMIT, STOP_FILE, SIGNALLED = 0, 1, 2, 128  # a signal n is SIGNALLED + n, as in a shell's exit status
 SECONDS_BETWEEN_LOOKS = 1.0  # for a STOP file, on a file system that may be far away
 
@@ -24,7 +25,9 @@ class Signals:
         self._before = {}
 
     def __enter__(self):
-        self._before = {number: signal.signal(number, self._note) for number in STOPPING}
+        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup: to outlive the terminal is what is asked
+        heard = STOPPING[:-1] if ignored else STOPPING
+        self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *exception):
@@ -39,7 +42,8 @@ class Signals:
             once_more = "; once more ends it at once"
         if first and self.speaks:  # not by print, which may have been interrupted by this very signal
             below = "\n" if os.isatty(2) else ""  # the line that is there belongs to the run's progress
-            os.write(2, f"{below}parvmc: {signal.Signals(number).name}: saving and stopping{once_more}\n".encode())
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                os.write(2, f"{below}parvmc: {signal.Signals(number).name}: saving and stopping{once_more}\n".encode())
 
 
 class Orders:

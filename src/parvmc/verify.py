@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from parvmc import archive, checkpoint_file, checksum, results, soundness
+from parvmc.printing import end_when_unread
 from parvmc.soundness import Fault, damaged
 
 SOUND, NOT_SOUND = 0, 1
@@ -128,4 +129,5 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    end_when_unread()
     sys.exit(main())
