@@ -32,6 +32,9 @@ def fail(simulation):
     if fault == "memory":
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         np.ones(1 << 40)
+    if fault == "gone":
+        from mpi4py import MPI
+        raise MPI.Exception(MPI.ERR_OTHER)
     if fault == "nan":
         simulation.positions[0, 0, 3] = np.nan
     if fault in ("KILL", "SEGV"):
@@ -64,6 +67,15 @@ def failing(folder, fault, victim, *options, ranks=3):
     finally:
         kill(process)
     return process, output, errors, took
+
+
+@pytest.mark.mpi
+def test_what_mpi_raises_when_a_rank_is_gone_is_one_line(tmp_path):
+    """The launcher says which; the ranks that are left do not add a traceback each."""
+    process, _, errors, _ = failing(tmp_path, "gone", 1)
+    assert process.returncode not in (0, 75)
+    assert "parvmc: rank 1: another rank or its node seems to be gone (MPI: " in errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.mpi

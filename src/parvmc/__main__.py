@@ -18,6 +18,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 import parvmc  # noqa: E402
 from parvmc import guide  # noqa: E402
 from parvmc.parallel import LaunchError, World, launched  # noqa: E402
+from parvmc.printing import print_or_drop  # noqa: E402
 from parvmc.stopping import Signals  # noqa: E402
 
 OK, FAILED, WRONG = 0, 1, 2
@@ -67,11 +68,13 @@ def _on_this_rank(arguments, signals):
     except LaunchError as error:
         print(f"parvmc: {error}", file=sys.stderr)
         return FAILED
+    signals.listen()
     try:
         with contextlib.ExitStack() as held:
             return _execute(world, arguments, signals, held)
-    except BaseException:
-        print(f"parvmc: rank {world.rank}:\n{traceback.format_exc()}", end="", file=sys.stderr, flush=True)
+    except BaseException as error:
+        text = world.lost(error) or "\n" + traceback.format_exc().rstrip()
+        print_or_drop(f"parvmc: rank {world.rank}: {text}", sys.stderr)
         world.abort(FAILED)
 
 

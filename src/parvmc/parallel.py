@@ -118,6 +118,16 @@ class World:
             time.sleep(pause)
             pause = min(2 * pause, 0.05)
 
+    def lost(self, error):
+        """Return a line on an exception that MPI has raised, as a rule because another rank is gone; "" for others."""
+        if self._comm is None:
+            return ""
+        from mpi4py import MPI
+
+        if not isinstance(error, MPI.Exception):
+            return ""
+        return f"another rank or its node seems to be gone (MPI: {str(error).splitlines()[-1].strip()})"
+
     def abort(self, code):
         """End the whole job: a rank that merely left would hang the others."""
         if self.size > 1:

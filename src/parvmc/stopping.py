@@ -25,10 +25,16 @@ class Signals:
         self._before = {}
 
     def __enter__(self):
-        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup: to outlive the terminal is what is asked
-        heard = STOPPING[:-1] if ignored else STOPPING
-        self._before = {number: signal.signal(number, self._note) for number in heard}
+        self._before = {number: signal.getsignal(number) for number in STOPPING}
+        self.listen()
         return self
+
+    def listen(self):
+        """Note the signals from here on; once more after the start of MPI, whose libraries take some for themselves."""
+        for number in STOPPING:
+            signal.signal(number, self._note)
+        if self._before[signal.SIGHUP] == signal.SIG_IGN:  # nohup: to outlive the terminal is what is asked
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def __exit__(self, *exception):
         for number, handler in self._before.items():
