@@ -24,8 +24,10 @@ KERNEL_OPTIONS = {
     "fastmath": {"contract", "nsz", "arcp"},
 }
 
+# a row function takes seven arguments for each row, which cost a call as much as the loop over 128 lanes that it is for
+INLINED = KERNEL_OPTIONS | {"forceinline": True}
 
-row_function = numba.njit(**KERNEL_OPTIONS)
+row_function = numba.njit(**INLINED)
 
 
 def kernel(function):
@@ -48,7 +50,7 @@ def operation(function):
         return table.get(pack, table.get(object))
 
     if not numba.config.DISABLE_JIT:
-        overload(dispatcher, strict=False, jit_options=KERNEL_OPTIONS)(resolve)
+        overload(dispatcher, strict=False, jit_options=INLINED)(resolve)
     return dispatcher
 
 
