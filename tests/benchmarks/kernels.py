@@ -1,9 +1,10 @@
-"""The speed of the kernels beside a scalar loop: moves and local energies per core-second.
+"""The speed of the kernels beside scalar loops and the limit: moves and local energies per core-second.
 
 python tests/benchmarks/kernels.py [--json FILE]
 
-Both sides do the same sweeps on as many walkers in the same run; times are of this process (CPU), repeats in turn. A
-smaller run of the same under pytest asserts the least ratio.
+All sides do the same sweeps on as many walkers in the same run: the kernels, a scalar loop compiled by Numba, and the
+same in C++ where there is a compiler. Times are of this process (CPU), repeats in turn. The limit is that of limits.py.
+A smaller run of the same under pytest asserts the least ratios.
 """
 
 import argparse
@@ -20,6 +21,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import lanes
+import limits
+import native_loop
 import scalar_loop
 
 from parvmc import declarations, parallel, provenance, randoms, walk
@@ -31,10 +34,11 @@ STEPS = {2: 1.3, 3: 0.95}  # by dimensions, half of the moves are accepted
 LANES, BATCHES = 128, 2
 WALKERS = LANES * BATCHES
 WORKS = ("moves and energies", "moves", "energies")
+LABELS = {"kernels": "kernels", "scalar": "scalar loop", "native": "C++ loop"}
 
 
 class Contest:
-    """One system with its walkers, equilibrated on both sides, and the same work as done by either."""
+    """One system with its walkers, equilibrated on all sides, and the same work as done by each."""
 
     def __init__(self, particles, dimensions, hidden, spread=0.1):
         """Make a machine with random parameters; spread: of its biases and weights."""
@@ -46,48 +50,58 @@ class Contest:
         self.hamiltonian = declarations.hamiltonian_pack(self.system, Control())
         own = parameters[0]
         inverse, weight = own["sigma"] ** -2, own["w"] / own["sigma"][:, np.newaxis] ** 2
-        self.scalar = scalar_loop.Machine(
+        scalar = scalar_loop.Machine(
             particles, dimensions, step, own["a"], inverse, own["b"], weight, (weight**2).sum(axis=0)
         )
+        self.loops = {"scalar": scalar_loop.Loop(scalar)}
+        if native_loop.compiler():
+            self.loops["native"] = native_loop.Loop(scalar)
         self.positions = np.random.default_rng(3).standard_normal((BATCHES, state.space.units, LANES))
         self.randoms = randoms.streams(1, randoms.Purpose.PRODUCTION, range(BATCHES), LANES)
-        self.walkers = self.positions.transpose(0, 2, 1).reshape(WALKERS, -1).copy()
-        scalar_loop.seed(1)
-        self.lanes("moves", 200)
-        self.loop("moves", 200)
+        walkers = self.positions.transpose(0, 2, 1).reshape(WALKERS, -1)
+        self.walkers = {name: walkers.copy() for name in self.loops}
+        self.sides = ("kernels", *self.loops)
+        for side in self.sides:
+            self.work(side, "moves", 200)
 
-    def lanes(self, work, count):
-        """Do a kind of work that many times with the kernels; return (accepted moves, sum over each walker)."""
+    def work(self, side, work, count):
+        """Do a kind of work that many times with one of the sides; return (accepted moves, sum over each walker)."""
+        return self._lanes(work, count) if side == "kernels" else self._loop(side, work, count)
+
+    def _lanes(self, work, count):
         sums, series = np.zeros((BATCHES, LANES)), np.empty((BATCHES, count, 7))
         if work == "moves":
             return walk.equilibrate(self.sampler, self.state, self.positions, self.randoms, count), sums.ravel()
         arguments = self.sampler, self.hamiltonian, self.state, self.positions, self.randoms
         return lanes.observe(*arguments, int(work != "energies"), series, sums), sums.ravel()
 
-    def loop(self, work, count):
-        """Do the same with the scalar loop."""
-        sums = np.zeros((WALKERS, 2))
+    def _loop(self, side, work, count):
+        sums, loop, walkers = np.zeros((WALKERS, 2)), self.loops[side], self.walkers[side]
         if work == "energies":
-            return scalar_loop.energies(self.scalar, self.walkers, count, sums), sums[:, 0]
-        return scalar_loop.walk(self.scalar, self.walkers, count, work != "moves", sums), sums[:, 0]
+            return loop.energies(walkers, count, sums), sums[:, 0]
+        return loop.walk(walkers, count, work != "moves", sums), sums[:, 0]
 
     def disagreement(self, sweeps):
-        """Return how many standard errors lie between the mean energies of the kernels and of the scalar loop."""
-        means = [side(WORKS[0], sweeps)[1] / sweeps for side in (self.lanes, self.loop)]
-        return abs(means[0].mean() - means[1].mean()) / math.sqrt(sum(mean.var(ddof=1) / WALKERS for mean in means))
+        """Return how many standard errors lie between the mean energies of the kernels and of a loop, at the most."""
+        kernels, *loops = (self.work(side, WORKS[0], sweeps)[1] / sweeps for side in self.sides)
+        own = kernels.var(ddof=1)
+        return max(abs(kernels.mean() - loop.mean()) / math.sqrt((own + loop.var(ddof=1)) / WALKERS) for loop in loops)
 
     def race(self, work, seconds=0.15, repeats=7):
-        """Return the rates per core-second, medians and best; seconds: of the scalar loop in one repeat."""
-        sides = {"kernels": self.lanes, "scalar": self.loop}
-        for side in sides.values():  # compiles
-            side(work, 1)
-        count = max(1, round(10 * seconds / _seconds(self.loop, work, 10)))
-        times = [[_seconds(side, work, count) for side in sides.values()] for _ in range(repeats)]
+        """Return the rates per core-second, medians and best, and how many times a loop's the kernels' median is.
+
+        seconds: of the scalar loop in one repeat.
+        """
+        for side in self.sides:  # compiles
+            self.work(side, work, 1)
+        count = max(1, round(10 * seconds / _seconds(self.work, "scalar", work, 10)))
+        times = [[_seconds(self.work, side, work, count) for side in self.sides] for _ in range(repeats)]
         items = WALKERS * count * (1 if work == "energies" else self.size[0])
-        columns = dict(zip(sides, zip(*times, strict=True), strict=True))
+        columns = dict(zip(self.sides, zip(*times, strict=True), strict=True))
         rates = {name: items / statistics.median(column) for name, column in columns.items()}
         best = {f"{name}_best": items / min(column) for name, column in columns.items()}
-        return rates | best | {"ratio": rates["kernels"] / rates["scalar"]}
+        ratios = {f"ratio_{name}": rates["kernels"] / rates[name] for name in self.loops}
+        return rates | best | ratios
 
 
 def _seconds(function, *arguments):
@@ -110,19 +124,28 @@ def main():
     """Print the table, and write it with the machine as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the same as JSON")
-    file, table, described = parser.parse_args().json, [], machine()
+    file, table, described, costs = parser.parse_args().json, [], machine(), limits.throughput()
     print(*(f"{name}: {value}" for name, value in described.items()), sep="\n")
-    print("\nper core-second: medians, best in brackets")
-    print(f"{'N':>3}{'D':>3}{'H':>4}  {'work':<18}{'kernels':>22}{'scalar loop':>22}{'ratio':>8}")
+    print("nanoseconds of a lane:", ", ".join(f"{name} {1e9 * cost:.3f}" for name, cost in costs.items()))
+    sides = ("kernels", "scalar", *(["native"] if native_loop.compiler() else []))
+    print(
+        "\nper core-second: medians, best in brackets; then how many times each loop the kernels do, and of the limit"
+    )
+    heads = "".join(f"{LABELS[name]:>22}" for name in sides)
+    print(f"{'N':>3}{'D':>3}{'H':>4}  {'work':<18}{heads}{'ratios':>8}")
     for size in SYSTEMS:
         contest = Contest(*size)
         if not (errors := contest.disagreement(100)) < 5.0:
-            sys.exit(f"(N, D, H) = {size}: kernels and scalar loop are {errors:.1f} standard errors apart in energy")
+            sys.exit(f"(N, D, H) = {size}: kernels and a scalar loop are {errors:.1f} standard errors apart in energy")
         for work in WORKS:
             rates = contest.race(work)
+            items = 1 if work == "energies" else size[0]
+            rates["limit"] = items / limits.seconds(limits.trap(*size)[work], costs)
             table.append(dict(zip("NDH", size, strict=True)) | {"work": work} | rates)
-            sides = "".join(f"{rates[name]:>11.3g} ({rates[f'{name}_best']:.2e})" for name in ("kernels", "scalar"))
-            print("{:>3}{:>3}{:>4}".format(*size), f" {work:<18}{sides}{rates['ratio']:>8.2f}", flush=True)
+            columns = "".join(f"{rates[name]:>11.3g} ({rates[f'{name}_best']:.2e})" for name in sides)
+            ratios = "".join(f"{rates[f'ratio_{name}']:>8.2f}" for name in sides[1:])
+            share = f"{rates['kernels'] / rates['limit']:>7.0%}"
+            print("{:>3}{:>3}{:>4}".format(*size), f" {work:<18}{columns}{ratios}{share}", flush=True)
     if file:
         file.write_text(json.dumps({"machine": described, "rates": table}, indent=2) + "\n")
 

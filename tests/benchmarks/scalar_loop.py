@@ -100,14 +100,12 @@ def _energy(machine, x, theta, sigmoid):
 
 
 @compiled
-def seed(number):
-    """Seed the random numbers of the loop."""
+def _seed(number):
     np.random.seed(number)  # noqa: NPY002, numba's own generator
 
 
 @compiled
-def walk(machine, walkers, sweeps, measures, sums):
-    """Walk walkers float64[walkers, units] and return the accepted moves; sums: of E and E^2, float64[walkers, 2]."""
+def _walk(machine, walkers, sweeps, measures, sums):
     hidden, accepted = machine.bias.size, 0
     theta, softplus, new_theta, new_softplus = np.empty(hidden), np.empty(hidden), np.empty(hidden), np.empty(hidden)
     move, sigmoid = np.empty(machine.dimensions), np.empty(hidden)
@@ -124,8 +122,7 @@ def walk(machine, walkers, sweeps, measures, sums):
 
 
 @compiled
-def energies(machine, walkers, times, sums):
-    """Add the local energies, that many times, and their squares to sums float64[walkers, 2]."""
+def _energies(machine, walkers, times, sums):
     thetas, sigmoid = np.empty((walkers.shape[0], machine.bias.size)), np.empty(machine.bias.size)
     for walker in range(walkers.shape[0]):
         _start(machine, walkers[walker], thetas[walker], sigmoid)
@@ -134,3 +131,21 @@ def energies(machine, walkers, times, sums):
             energy = _energy(machine, walkers[walker], thetas[walker], sigmoid)
             sums[walker, 0] += energy
             sums[walker, 1] += energy * energy
+
+
+class Loop:
+    """The loop, for one machine."""
+
+    def __init__(self, machine):
+        """Seed its random numbers, too."""
+        self._machine = machine
+        _seed(1)
+
+    def walk(self, walkers, sweeps, measures, sums):
+        """Walk walkers float64[walkers, units] and return the accepted moves; sums: of E and E^2, float64[walkers,
+        2]."""
+        return _walk(self._machine, walkers, sweeps, measures, sums)
+
+    def energies(self, walkers, times, sums):
+        """Add the local energies, that many times, and their squares to sums float64[walkers, 2]."""
+        _energies(self._machine, walkers, times, sums)
