@@ -45,19 +45,33 @@ _ONE = np.uint64(0x3FF0000000000000)  # the bits of 1.0
 
 
 @row_function
+def _next(s0, s1, s2, s3):
+    """Return a number uniform in [0, 1) and the state that follows."""
+    total = s0 + s3
+    word = ((total << _ROTATION_23) | (total >> _ROTATION_41)) + s0
+    shifted = s1 << _SHIFT_17
+    s2 ^= s0
+    s3 ^= s1
+    value = float_of(np.int64((word >> _SHIFT_12) | _ONE)) - 1.0
+    return value, s0 ^ s3, s1 ^ s2, s2 ^ shifted, (s3 << _ROTATION_45) | (s3 >> _ROTATION_19)
+
+
+@row_function
 def _draw(first, second, third, fourth, row):
     for lane in range(row.size):
-        s0, s1, s2, s3 = first[lane], second[lane], third[lane], fourth[lane]
-        total = s0 + s3
-        word = ((total << _ROTATION_23) | (total >> _ROTATION_41)) + s0
-        shifted = s1 << _SHIFT_17
-        s2 ^= s0
-        s3 ^= s1
-        first[lane] = s0 ^ s3
-        second[lane] = s1 ^ s2
-        third[lane] = s2 ^ shifted
-        fourth[lane] = (s3 << _ROTATION_45) | (s3 >> _ROTATION_19)
-        row[lane] = float_of(np.int64((word >> _SHIFT_12) | _ONE)) - 1.0
+        value, s0, s1, s2, s3 = _next(first[lane], second[lane], third[lane], fourth[lane])
+        row[lane] = value
+        first[lane], second[lane], third[lane], fourth[lane] = s0, s1, s2, s3
+
+
+@row_function
+def _draw_two(first, second, third, fourth, row, other):
+    for lane in range(row.size):
+        value, s0, s1, s2, s3 = _next(first[lane], second[lane], third[lane], fourth[lane])
+        row[lane] = value
+        value, s0, s1, s2, s3 = _next(s0, s1, s2, s3)
+        other[lane] = value
+        first[lane], second[lane], third[lane], fourth[lane] = s0, s1, s2, s3
 
 
 @row_function
@@ -65,6 +79,12 @@ def uniform(randoms, row):
     """Fill row float64[lanes] with numbers uniform in [0, 1), multiples of 2^-52, and advance randoms uint64[4,
     lanes]."""
     _draw(randoms[0], randoms[1], randoms[2], randoms[3], row)
+
+
+@row_function
+def uniform_two(randoms, first, second):
+    """Fill two rows, as two calls of `uniform` would, but with the state read and written once."""
+    _draw_two(randoms[0], randoms[1], randoms[2], randoms[3], first, second)
 
 
 @row_function
@@ -83,6 +103,5 @@ def normal(randoms, first, second):
     r cos(2 pi v) and r sin(2 pi v), r^2 = -2 ln(1 - u) (Box and Muller, Ann. Math. Stat. 29, 610 (1958)); none is
     beyond 8.5, since 1 - u is 2^-52 or more.
     """
-    uniform(randoms, first)
-    uniform(randoms, second)
+    uniform_two(randoms, first, second)
     _box_muller(first, second)

@@ -89,15 +89,22 @@ def amplitudes(state, positions, logarithms):
 
 @row_function
 def _mean(row):
-    """Return the mean of a row, whose values are lost; halves are added to each other, in vectors and in a fixed
-    order."""
-    size = row.size
-    while size > 1:
-        half = (size + 1) // 2
-        for lane in range(size - half):
-            row[lane] += row[lane + half]
-        size = half
-    return row[0] / row.size
+    """Return the mean of a row, as eight sums of every eighth value, which make one vector, in a fixed order."""
+    a = b = c = d = e = f = g = h = 0.0
+    whole = row.size - row.size % 8
+    for lane in range(0, whole, 8):
+        a += row[lane]
+        b += row[lane + 1]
+        c += row[lane + 2]
+        d += row[lane + 3]
+        e += row[lane + 4]
+        f += row[lane + 5]
+        g += row[lane + 6]
+        h += row[lane + 7]
+    total = ((a + e) + (c + g)) + ((b + f) + (d + h))
+    for lane in range(whole, row.size):
+        total += row[lane]
+    return total / row.size
 
 
 @row_function

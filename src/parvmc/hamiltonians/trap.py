@@ -138,10 +138,36 @@ def _add_kinetic_and_trap(squared_frequency, position, slope, kinetic, trap):
 
 
 @row_function
-def _add_square(first, second, squared_distance):
-    for lane in range(first.size):
-        difference = first[lane] - second[lane]
-        squared_distance[lane] += difference * difference
+def _line(x, other_x, squared_distance):
+    for lane in range(x.size):
+        dx = x[lane] - other_x[lane]
+        squared_distance[lane] = dx * dx
+
+
+@row_function
+def _plane(x, y, other_x, other_y, squared_distance):
+    for lane in range(x.size):
+        dx, dy = x[lane] - other_x[lane], y[lane] - other_y[lane]
+        squared_distance[lane] = dx * dx + dy * dy
+
+
+@row_function
+def _space_diagonal(x, y, z, other_x, other_y, other_z, squared_distance):
+    for lane in range(x.size):
+        dx, dy, dz = x[lane] - other_x[lane], y[lane] - other_y[lane], z[lane] - other_z[lane]
+        squared_distance[lane] = dx * dx + dy * dy + dz * dz
+
+
+@row_function
+def _fill_squared_distance(dimensions, positions, i, j, squared_distance):
+    """Fill the squared distance of the particles whose coordinates begin at rows i and j."""
+    if dimensions == 1:
+        _line(positions[i], positions[j], squared_distance)
+    elif dimensions == 2:
+        _plane(positions[i], positions[i + 1], positions[j], positions[j + 1], squared_distance)
+    else:
+        x, y, z = positions[j], positions[j + 1], positions[j + 2]
+        _space_diagonal(positions[i], positions[i + 1], positions[i + 2], x, y, z, squared_distance)
 
 
 @row_function
@@ -183,9 +209,7 @@ def _local_energy(hamiltonian, state, work, positions, scratch, table):
     if interacts(hamiltonian.interaction) or hamiltonian.controlled:
         for second in range(dimensions, units, dimensions):
             for first in range(0, second, dimensions):
-                squared_distance[:] = 0.0
-                for axis in range(dimensions):
-                    _add_square(positions[first + axis], positions[second + axis], squared_distance)
+                _fill_squared_distance(dimensions, positions, first, second, squared_distance)
                 pair_energy(hamiltonian.interaction, squared_distance, pairs)
                 if hamiltonian.controlled:
                     flux[:] = 0.0

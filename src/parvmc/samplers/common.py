@@ -43,17 +43,15 @@ def block_problems(kind, space):
 
 @row_function
 def decide(ratios, threshold, mask):
-    """Set the mask to 1 where the uniform threshold is below the ratio, 0 elsewhere; a zero or a NaN is never above."""
-    for lane in range(mask.size):
-        mask[lane] = 1.0 if threshold[lane] < ratios[lane] else 0.0
+    """Set the mask to 1 where the uniform threshold is below the ratio, 0 elsewhere, and return how many are 1.
 
-
-@row_function
-def count(mask):
-    """Return in how many lanes the mask is 1."""
+    A zero or a NaN is never above.
+    """
     accepted = 0
     for lane in range(mask.size):
-        accepted += int(mask[lane])
+        is_above = threshold[lane] < ratios[lane]
+        mask[lane] = 1.0 if is_above else 0.0
+        accepted += is_above
     return accepted
 
 

@@ -13,7 +13,7 @@ from parvmc.declarations import first_step, sampler_pack, target_acceptance
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.operations import accept, drift, ratio, sweep, trial_drift
 from parvmc.randoms import normal, uniform
-from parvmc.samplers.common import Walkers, count, decide, move
+from parvmc.samplers.common import Walkers, decide, move
 from parvmc.vecmath import multiply_exponential
 
 
@@ -121,8 +121,7 @@ def _sweep(sampler, state, work, positions, randoms, scratch):
             add_way_back(sampler.step, velocity[axis], displacement[axis], exponent)
         multiply_exponential(exponent, ratios)
         uniform(randoms, threshold)
-        decide(ratios, threshold, mask)
-        accepted += count(mask)
+        accepted += decide(ratios, threshold, mask)
         for axis in range(sampler.dimensions):
             move(mask, displacement[axis], positions[particle * sampler.dimensions + axis])
         accept(state, work, mask)

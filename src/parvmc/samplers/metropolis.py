@@ -7,8 +7,8 @@ from annotated_types import Gt, Lt, Unit, doc
 from parvmc.declarations import first_step, problems, sampler_pack, spaces, target_acceptance
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.operations import accept, ratio, sweep
-from parvmc.randoms import uniform
-from parvmc.samplers.common import Walkers, count, decide, move
+from parvmc.randoms import uniform, uniform_two
+from parvmc.samplers.common import Walkers, decide, move
 from parvmc.samplers.spin_moves import spin_moves
 from parvmc.spaces import Space, Spins
 
@@ -103,14 +103,17 @@ def _sweep(sampler, state, work, positions, randoms, scratch):
     displacement[:] = 0.0
     accepted = 0
     for particle in range(sampler.particles):
+        for axis in range(0, sampler.dimensions - 1, 2):
+            uniform_two(randoms, displacement[axis], displacement[axis + 1])
+        if sampler.dimensions % 2:
+            uniform_two(randoms, displacement[sampler.dimensions - 1], threshold)
+        else:
+            uniform(randoms, threshold)
         for axis in range(sampler.dimensions):
-            uniform(randoms, displacement[axis])
             _centre(sampler.step, displacement[axis])
         ratios[:] = 1.0
         ratio(state, work, positions, particle, displacement, ratios)
-        uniform(randoms, threshold)
-        decide(ratios, threshold, mask)
-        accepted += count(mask)
+        accepted += decide(ratios, threshold, mask)
         for axis in range(sampler.dimensions):
             move(mask, displacement[axis], positions[particle * sampler.dimensions + axis])
         accept(state, work, mask)

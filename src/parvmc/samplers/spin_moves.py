@@ -10,7 +10,7 @@ import numpy as np
 from parvmc.dispatch import implements, row_function
 from parvmc.operations import accept, flip_ratio, mirror, mirror_ratio, sweep
 from parvmc.randoms import uniform
-from parvmc.samplers.common import count, decide
+from parvmc.samplers.common import decide
 
 
 class SpinMoves(NamedTuple):
@@ -71,19 +71,18 @@ def _sweep(sampler, state, work, positions, randoms, scratch):
         uniform(randoms, threshold)
         if proposal == sampler.particles - 1:
             halve_chance(threshold)  # else a flat psi would keep the parity of the number of spins that are up
-        decide(ratios, threshold, mask)
+        accepted += decide(ratios, threshold, mask)
         if k >= 0:
             _only_unequal(positions[i], positions[k], mask)
             flip(mask, positions[k])
         flip(mask, positions[i])
-        accepted += count(mask)
         accept(state, work, mask)
     if sampler.mirrors:
         ratios[:] = 1.0
         mirror_ratio(state, work, positions, ratios)
         uniform(randoms, threshold)
         halve_chance(threshold)  # where psi is the same at both, walkers would only go to and fro
-        decide(ratios, threshold, mask)
+        accepted += decide(ratios, threshold, mask)
         for i in range(positions.shape[0]):
             flip(mask, positions[i])
         mirror(state, work, mask)
