@@ -84,9 +84,9 @@ def trap(particles, dimensions, hidden):
     """Return {work: {operation: count}} of one sweep, of one local energy, and of both, for a walker of a trap with
     Coulomb repulsion.
 
-    A move takes D + 1 random numbers, an exponential for each hidden unit and one for the Gaussian, a division, and D + 2
-    multiply-adds for each hidden unit (theta, u, the product). A local energy takes a division for each hidden unit,
-    2 D N multiply-adds for each (slopes and their curvature share them), and a root, a division and D of a pair.
+    A move takes D + 1 random numbers, an exponential for each hidden unit and one for the Gaussian, a division, and
+    D + 2 multiply-adds for each hidden unit (theta, u, the product). A local energy takes a division for each hidden
+    unit, a multiply-add for each of its couplings, and a root, a division and D multiply-adds for each pair.
     """
     units, pairs = particles * dimensions, particles * (particles - 1) // 2
     moves = {

@@ -78,6 +78,12 @@ def add_multiple(factor, row, total):
 
 
 @row_function
+def _add_two_multiples(factor, row, other_factor, other, total):
+    for lane in range(total.size):
+        total[lane] += factor * row[lane] + other_factor * other[lane]
+
+
+@row_function
 def _exponentiate(theta, u, product):
     for lane in range(u.size):
         u[lane] = exp(theta[lane]) if abs(theta[lane]) < LARGEST_THETA else np.nan
@@ -104,8 +110,16 @@ def _rebuild(state, work, positions):
 
 
 @row_function
+def _gaussian(center, curvature, slope, position, displacement, exponent):
+    """Fill the change of 2 ln psi by the Gaussian factor and the linear term, of one coordinate."""
+    for lane in range(exponent.size):
+        d = displacement[lane]
+        exponent[lane] = 2.0 * d * (slope - curvature * (position[lane] - center + 0.5 * d))
+
+
+@row_function
 def _add_gaussian(center, curvature, slope, position, displacement, exponent):
-    """Add the change of 2 ln psi by the Gaussian factor and the linear term."""
+    """Add that of another."""
     for lane in range(exponent.size):
         d = displacement[lane]
         exponent[lane] += 2.0 * d * (slope - curvature * (position[lane] - center + 0.5 * d))
@@ -113,7 +127,17 @@ def _add_gaussian(center, curvature, slope, position, displacement, exponent):
 
 @row_function
 def _propose(w0, w1, w2, d0, d1, d2, u, trial, product):
-    """u' = u e^d and its factor (1 + u'): one exponential for each hidden unit and move, no logarithm, no division."""
+    """u' = u e^d and the product of (1 + u'): one exponential for each hidden unit and move, no logarithm, no
+    division."""
+    for lane in range(u.size):
+        proposed = u[lane] * exp(w0 * d0[lane] + w1 * d1[lane] + w2 * d2[lane])
+        trial[lane] = proposed
+        product[lane] = 1.0 + proposed
+
+
+@row_function
+def _propose_more(w0, w1, w2, d0, d1, d2, u, trial, product):
+    """The same of a further unit in a product."""
     for lane in range(u.size):
         proposed = u[lane] * exp(w0 * d0[lane] + w1 * d1[lane] + w2 * d2[lane])
         trial[lane] = proposed
@@ -121,32 +145,55 @@ def _propose(w0, w1, w2, d0, d1, d2, u, trial, product):
 
 
 @row_function
-def _multiply_ratio(new, old, full, ratios):
+def _multiply_ratio(new, old, full, exponent, ratios):
+    """Multiply by a product's quotient and by e^exponent."""
+    for lane in range(ratios.size):
+        quotient = new[lane] / old[lane]
+        ratios[lane] *= (quotient * quotient if full else quotient) * exp(exponent[lane])
+
+
+@row_function
+def _multiply_more(new, old, full, ratios):
+    """Multiply by the quotient of a further product."""
     for lane in range(ratios.size):
         quotient = new[lane] / old[lane]
         ratios[lane] *= quotient * quotient if full else quotient
 
 
+@row_function
+def _coupling_of(state, first, j):
+    """Return the couplings of a particle's coordinates and a hidden unit, zero beyond the dimensions."""
+    w1 = state.coupling[first + 1, j] if state.dimensions > 1 else 0.0
+    w2 = state.coupling[first + 2, j] if state.dimensions > 2 else 0.0
+    return state.coupling[first, j], w1, w2
+
+
 @implements(ratio, GaussianRbm)
 def _ratio(state, work, positions, particle, displacement, ratios):
-    dimensions = state.dimensions
+    dimensions, hidden = state.dimensions, state.bias.size
     first = particle * dimensions
-    work.exponent[:] = 0.0
-    work.trial_product[:] = 1.0
     for axis in range(dimensions):
         m = first + axis
-        _add_gaussian(
-            state.center[m], state.curvature[m], state.slope[m], positions[m], displacement[axis], work.exponent
-        )
+        place, distance = positions[m], displacement[axis]
+        if axis == 0:
+            _gaussian(state.center[m], state.curvature[m], state.slope[m], place, distance, work.exponent)
+        else:
+            _add_gaussian(state.center[m], state.curvature[m], state.slope[m], place, distance, work.exponent)
     d0, d1, d2 = displacement[0], displacement[1], displacement[2]
-    for j in range(state.bias.size):
-        w0 = state.coupling[first, j]
-        w1 = state.coupling[first + 1, j] if dimensions > 1 else 0.0
-        w2 = state.coupling[first + 2, j] if dimensions > 2 else 0.0
-        _propose(w0, w1, w2, d0, d1, d2, work.u[j], work.trial[j], work.trial_product[j // UNITS_PER_PRODUCT])
-    for block in range(work.product.shape[0]):
-        _multiply_ratio(work.trial_product[block], work.product[block], state.power == 1.0, ratios)
-    multiply_exponential(work.exponent, ratios)
+    u, trial = work.u, work.trial
+    for j in range(hidden):
+        w0, w1, w2 = _coupling_of(state, first, j)
+        product = work.trial_product[j // UNITS_PER_PRODUCT]
+        if j % UNITS_PER_PRODUCT == 0:
+            _propose(w0, w1, w2, d0, d1, d2, u[j], trial[j], product)
+        else:
+            _propose_more(w0, w1, w2, d0, d1, d2, u[j], trial[j], product)
+    for block in range(1, work.product.shape[0]):
+        _multiply_more(work.trial_product[block], work.product[block], state.power == 1.0, ratios)
+    if hidden:
+        _multiply_ratio(work.trial_product[0], work.product[0], state.power == 1.0, work.exponent, ratios)
+    else:
+        multiply_exponential(work.exponent, ratios)
 
 
 @row_function
@@ -156,10 +203,21 @@ def _blend(mask, new, old):
         old[lane] = proposed if mask[lane] > 0.5 else present
 
 
+@row_function
+def _blend_two(mask, new, old, other_new, other_old):
+    for lane in range(old.size):
+        proposed, present, other_proposed, other_present = new[lane], old[lane], other_new[lane], other_old[lane]
+        old[lane] = proposed if mask[lane] > 0.5 else present
+        other_old[lane] = other_proposed if mask[lane] > 0.5 else other_present
+
+
 @implements(accept, GaussianRbm)
 def _accept(state, work, mask):
-    for j in range(state.bias.size):
-        _blend(mask, work.trial[j], work.u[j])
+    hidden = state.bias.size
+    for j in range(0, hidden - 1, 2):
+        _blend_two(mask, work.trial[j], work.u[j], work.trial[j + 1], work.u[j + 1])
+    if hidden % 2:
+        _blend(mask, work.trial[hidden - 1], work.u[hidden - 1])
     for block in range(work.product.shape[0]):
         _blend(mask, work.trial_product[block], work.product[block])
 
@@ -187,8 +245,11 @@ def _gradient(state, work, positions, gradients, laplacian):
     laplacian[:] -= state.curvature.sum()
     for m in range(positions.shape[0]):
         _add_linear(state.center[m], state.curvature[m], state.slope[m], positions[m], gradients[m])
-        for j in range(hidden):
-            add_multiple(state.power * state.coupling[m, j], work.sigmoid[j], gradients[m])
+        for j in range(0, hidden - 1, 2):
+            factor, other = state.power * state.coupling[m, j], state.power * state.coupling[m, j + 1]
+            _add_two_multiples(factor, work.sigmoid[j], other, work.sigmoid[j + 1], gradients[m])
+        if hidden % 2:
+            add_multiple(state.power * state.coupling[m, hidden - 1], work.sigmoid[hidden - 1], gradients[m])
 
 
 @row_function
