@@ -12,8 +12,8 @@ import numpy as np
 
 from parvmc import declarations, enumeration, walk
 from parvmc.moments import Riders, moments
-from parvmc.sample_matrix import PANEL, SampleMatrix
-from parvmc.samples import Samples, keeps_derivatives
+from parvmc.sample_matrix import SampleMatrix
+from parvmc.samples import Samples, keeps_derivatives, panel
 from parvmc.simulation import NotFinite
 from parvmc.values import Sizes
 
@@ -155,10 +155,10 @@ def _step(simulation, optimizer, samples, sums):
     """Return (change, memory, norm), the same bits on all ranks."""
     world, iteration = simulation.world, simulation.iteration
     if declarations.needs_samples(optimizer):
-        panel = _panel(simulation, samples)
+        blocks = panel(samples.count, simulation.lanes, samples.keeps, optimizer.memory, world.size)
 
         def matrix_of(scale):
-            return SampleMatrix(world, samples, sums, scale, simulation.batches, panel)
+            return SampleMatrix(world, samples, sums, scale, simulation.batches, blocks)
 
         return declarations.solve(optimizer, simulation.memory, sums, matrix_of, iteration)
     change, memory, norm = simulation.vector, simulation.memory, math.nan
@@ -175,13 +175,6 @@ def _norm(change, covariance):
         return float(np.linalg.norm(change))
     change = change.view(covariance.dtype)
     return math.sqrt(max((change.conj() @ covariance @ change).real, 0.0))  # rounding, where psi is flat
-
-
-def _panel(simulation, samples):
-    """Return how many blocks a rank may hold besides its own; no bit depends on it."""
-    block = 8.0 * samples.count * simulation.lanes
-    room = PANEL if samples.keeps else 1e9 * simulation.deck.optimizer.memory / simulation.world.size
-    return max(1, int(room / block))
 
 
 # --- what becomes of a step that did harm

@@ -18,19 +18,13 @@ import numpy as np
 
 from parvmc.sums import fixed_sum
 
-PANEL = 16e6  # bytes in a broadcast of blocks that are kept: more would not be faster
-
 
 class SampleMatrix:
     """Z of the Samples of an iteration, which are centred and scaled in place."""
 
     def __init__(self, world, samples, moments, scale, batches, panel=1):
-        """scale: v, float64[parameters]; batches: on all ranks; panel: blocks that a rank may hold besides its own.
-
-        products: how many products with Z Z^+ have been asked for.
-        """
+        """scale: v, float64[parameters]; batches: on all ranks; panel: blocks that a rank may hold besides its own."""
         self.world, self.samples, self.panel = world, samples, panel
-        self.products = 0
         self.batches, self.parts = batches, samples.energies
         self.measurements, self.lanes = samples.values.shape[1], samples.values.shape[3]
         self.count = batches * self.measurements * self.lanes
@@ -86,7 +80,6 @@ class SampleMatrix:
 
     def product(self, vector):
         """Return Z Z^+ vector: one call of MPI, and each block is used once."""
-        self.products += 1
         left, partials = self._left(vector), []
         for number in range(self.samples.blocks):
             rows = self._rows(number)
