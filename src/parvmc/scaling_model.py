@@ -19,7 +19,7 @@ STATUS = 16  # bytes: whether to stop, and whether to save
 PATTERNS = {"reduction": (2.0, 2.0), "broadcast": (1.0, 1.0), "gathering": (1.0, 1.0), "message": (1.0, 1.0)}
 """(rounds, factor) of each kind of call: a reduction goes up and down the tree, and sends each byte twice."""
 FAR_TOO_FEW = 0.5  # efficiency that is warned of
-ONCE = 2.0  # what is done once for the sums, bounds and covariances, in units of what is done for a block
+ONCE = 4.0  # what is done once for the sums, bounds and covariances, in units of what is done for a block
 
 
 @dataclass(frozen=True)
