@@ -1,14 +1,13 @@
 """The routes of stochastic reconfiguration: one equation, the same step, the same bits on any number of ranks."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import lanes
 import numpy as np
 import pytest
-from conftest import TWO_ELECTRONS
 from ranks import on_ranks
 
-from parvmc import config, declarations, optimization, walk
+from parvmc import declarations, walk
 from parvmc.moments import moments
 from parvmc.optimizers.reconfiguration import Settings
 from parvmc.parallel import World
@@ -16,8 +15,6 @@ from parvmc.randoms import Purpose, streams
 from parvmc.sample_matrix import SampleMatrix
 from parvmc.samplers import metropolis
 from parvmc.samples import Samples, keeps_derivatives
-from parvmc.simulation import Simulation
-from parvmc.starting import starting_parameters
 from parvmc.values import Control, Sizes
 
 BATCHES, MEASUREMENTS, LANES = 6, 2, 16
@@ -249,33 +246,6 @@ def test_auto_goes_by_parameters_samples_and_memory():
     assert declarations.chosen(auto, Sizes(7000, 10_000, is_complex=True)).method == "cg"
     assert declarations.chosen(replace(auto, memory=0.01), Sizes(500, 1000)).method == "cg"
     assert declarations.chosen(replace(auto, method="spring"), Sizes(10, 1000)).method == "spring"
-
-
-@pytest.mark.mpi
-def test_auto_knows_neither_ranks_nor_time(monkeypatch):
-    """Whatever the number of ranks and the clocks say, a deck's route is that of its parameters, samples and memory.
-
-    The choice is asked for on worlds of 1 to 4 ranks with clocks that raise; other samples or memory change it
-    (control).
-    """
-    assert {field.name for field in fields(Sizes)} == {"parameters", "samples", "is_complex"}
-
-    def no_clock(*arguments):
-        raise AssertionError("a clock was asked")
-
-    def chosen(world, *overrides):
-        deck = config.resolved(config.loads(f"{TWO_ELECTRONS}hidden = 40\n[sampler]\nwalkers = 512\n", overrides))
-        simulation = Simulation(deck, world, starting_parameters(deck))
-        return optimization.method(deck, simulation.state, simulation.vector.size).method
-
-    less = ("optimizer.memory=0.01", "sampler.lanes=16", "sampler.walkers=64")
-    expected = {(): "dense", less[1:]: "minsr", less[:1]: "dense", ("optimizer.memory=1e-4",): "cg"}
-    for name in ("time", "monotonic", "perf_counter", "process_time"):
-        monkeypatch.setattr(f"parvmc.optimization.time.{name}", no_clock)
-    for overrides, method in expected.items():
-        for size in (1, 2, 4):
-            found = on_ranks(size, lambda world, given=overrides: chosen(world, *given))
-            assert found == [method] * size
 
 
 def test_memory_decides_what_is_kept():
