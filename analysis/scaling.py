@@ -10,28 +10,36 @@ from typing import NamedTuple
 
 import common
 import numpy as np
+import predictions
 from tables import FORMATS, table
 
 EPILOG = """\
 example:
   for n in 1 2 4 8; do mpirun -n $n python -m parvmc inputs/two_electrons.toml -o ranks_$n.h5; done
   python analysis/scaling.py ranks_*.h5 --output scaling.pdf
+  python analysis/scaling.py ranks_*.h5 --predict --output prediction.pdf
 
 Times are means over the middle half of the iterations, of rank 0: sampling; exchange, its calls of MPI, waiting for
 slower ranks included; solve, finding the step, for which the other ranks wait; own sums, over the samples of rank 0.
 Efficiency is iterations per core-second (strong: of the same work; weak: of work in proportion to ranks) relative to
 the smallest number of ranks. Imbalance is how much longer than rank 0 the slowest rank sampled, in parts of the
 iteration.
+
+--predict takes sampling, own sums and solve from the runs and adds the time of what is sent, by the model of
+parvmc.scaling_model. Runs of a deck with several numbers of walkers per rank tell what is done once from what ranks
+share; with one, that is guessed. Runs of other decks (more parameters, another method) are further curves. Columns:
+calls of MPI and megabytes of an iteration on rank 0; auto: what method = "auto" would be.
 """
 PARTS = ("sampling", "exchange", "solve", "own sums")
 HATCHES = ("", "////", "....", "xxxx")  # of the bars, for print in grey
+COMMENTS = {"csv": "# ", "latex": "% "}
 NOT_COMPARED = {"title", "seed", "output", "production", "pretrain"}
 
 
 class Timing(NamedTuple):
     """A run: ranks, walkers; work: text of the deck but for walkers, samples and what costs no time; seconds: {part:
     seconds of an iteration}, parts nan in files without; rate: effective samples per core-second in production, None
-    before its end.
+    before its end; sizes: the `Work` of the model of scaling, None where it was not asked for.
     """
 
     path: str
@@ -41,6 +49,7 @@ class Timing(NamedTuple):
     iterations: int
     seconds: dict
     rate: float | None
+    sizes: predictions.Work | None = None
 
     @property
     def total(self):
@@ -68,6 +77,34 @@ def timing(result):
     name = "effective_samples_per_core_second"
     rate = result.scalar(name) if name in result.scalar_names else None
     return Timing(result.path, int(ranks[0]), walkers, repr(deck), len(whole), seconds, rate)
+
+
+def predict(given):
+    """Print the tables of the model and draw its figure; return 1 if a file could not be read."""
+    fabric = predictions.fabric_of(given)
+
+    def sized(result):
+        return timing(result)._replace(sizes=predictions.work_of(result, given.cg_iterations))
+
+    timings, failures = common.each(given.files, sized)
+    found = {
+        title: predictions.curves(timings, is_weak, fabric, None if is_weak else given.walkers)
+        for title, is_weak in (("strong scaling", False), ("weak scaling", True))
+    }
+    print(COMMENTS.get(given.format, "") + predictions.stated(fabric))
+    for title, own in found.items():
+        for curve in own:
+            print(f"\n{COMMENTS.get(given.format, '')}{title}, {curve.label}" + "\n" * (given.format == "markdown"))
+            print(table(predictions.HEADER, predictions.rows_of(curve), given.format))
+    failures += [f"{one.path}: without the times of its parts" for one in timings if not _has_parts(one)]
+    if given.output and any(found.values()):
+        predictions.draw(found, fabric, given.output)
+        print(f"wrote {given.output}", file=sys.stderr)
+    return common.ended(failures)
+
+
+def _has_parts(one):
+    return np.isfinite(one.seconds["own sums"])
 
 
 def _middle(whole, known):
@@ -172,12 +209,14 @@ def main(arguments=None):
     parser = common.parser(__doc__, EPILOG)
     parser.add_argument("--format", choices=FORMATS, default="text", help="of the table; default: text")
     parser.add_argument("--output", type=Path, metavar="FILE", help="draw the figure: .pdf, .svg, .png")
+    predictions.add_to(parser)
     given = parser.parse_args(arguments)
+    if given.predict:
+        return predict(given)
     timings, failures = common.each(given.files, timing)
     found = series(timings)
     for number, (title, (is_weak, own)) in enumerate(found.items()):
-        comment = {"csv": "# ", "latex": "% "}.get(given.format, "")
-        print(("\n" if number else "") + comment + title + ("\n" if given.format == "markdown" else ""))
+        print(("\n" if number else "") + COMMENTS.get(given.format, "") + title + "\n" * (given.format == "markdown"))
         print(table(*rows_of(own, is_weak), given.format))
     if given.output and found:
         draw(found, given.output)

@@ -35,7 +35,9 @@ class _Communicator:
         return functools.reduce(op, self._exchange(value))
 
     def Bcast(self, values, root):
-        values[...] = self._exchange(values)[root]
+        found = self._exchange(values)
+        if self.rank != root:
+            values[...] = found[root]
         self._shared[1].wait()
 
     def Allreduce(self, local, result, op):
@@ -46,6 +48,20 @@ class _Communicator:
         for other in self._exchange(local)[1:]:
             total = function(total, other)
         result[...] = total
+
+    def Gatherv(self, local, result, root):
+        found = self._exchange(local)
+        if self.rank == root:
+            every, lengths = result
+            assert [part.size for part in found] == lengths
+            every[...] = np.concatenate(found)
+        self._shared[1].wait()
+
+    def Send(self, values, dest):
+        self.send(values.copy(), dest)
+
+    def Recv(self, values, source):
+        values[...] = self.recv(source)
 
     def send(self, value, dest):
         self._shared[2][self.rank, dest].put(value)

@@ -109,6 +109,19 @@ def test_time_grows_with_the_machine():
     assert times[1] / times[0] == pytest.approx(2.0, rel=0.15)
 
 
+def test_ranks_are_advised_on():
+    """Up to which number an iteration is efficient, fewer for a step by a matrix that rank 0 alone solves; far beyond
+    it a warning; nothing where nothing is optimised."""
+    best = {}
+    for method in ("cg", "dense"):
+        text = checked(f'method = "{method}"', hidden=100)
+        best[method] = number(text, "80 % efficient up to ([0-9]+) ranks")
+        assert "warning" not in text
+    assert best["dense"] < best["cg"] <= WALKERS // LANES
+    assert "# warning: on 16 ranks" in checked('method = "dense"', hidden=100, ranks=16)
+    assert "efficient" not in checked(pace="iterations = 0", ranks=16)
+
+
 def test_more_memory_than_the_machine_has_is_refused(monkeypatch):
     """Before anything is allocated, naming what takes most of it; on enough ranks, or where it fits, it is not."""
     text = """

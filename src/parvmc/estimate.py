@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from parvmc import declarations, optimization, walk
 from parvmc.deck import OPTIMIZERS
 from parvmc.observables.several import Observables
-from parvmc.optimizers.reconfiguration import DENSE_ARRAYS, SAMPLE_ARRAYS
 from parvmc.pace import Plan
+from parvmc.scaling_model import ONCE, Costs, Fabric, Work, advice, units
 from parvmc.schema import DeckError
 from parvmc.series import MOST_ROWS
 from parvmc.simulation import OBSERVED_PER_CALL, OBSERVED_ROWS, STEPS_PER_CALL
@@ -17,6 +17,7 @@ from parvmc.stages import FIRST_LOOK
 from parvmc.starting import starting_parameters
 from parvmc.states.pairs import PACKS
 from parvmc.states.product import TrialState
+from parvmc.values import DENSE_ARRAYS, SAMPLE_ARRAYS
 
 # Nanoseconds of one core with 256-bit vectors, fitted to the benchmark's figures: good to a factor of two.
 PER_MOVE, PER_HIDDEN_UNIT, PER_PAIR = 6.0, 1.8, 4.0  # PER_PAIR: of an interaction, or of a factor over pairs
@@ -45,9 +46,9 @@ def estimate(deck, ranks):
     local = -(-batches // ranks) * sampler.lanes
     memory = _memory(deck, state, coordinates, ranks)
     numbers = Observables(deck.production.observables, space).size
-    phases = _phases(deck, state, parameters, coordinates).values()
-    moves = sum(units * own for units, own, _ in phases)
-    nanoseconds = sum(units * cost for units, _, cost in phases)
+    phases = _phases(deck, state, parameters, coordinates)
+    moves = sum(count * own for count, own, _ in phases.values())
+    nanoseconds = sum(count * cost for count, _, cost in phases.values())
 
     kind = "complex ones, " if state.is_holomorphic else ""
     lines = [
@@ -63,6 +64,7 @@ def estimate(deck, ranks):
         text += f", {_size(memory.matrices)} for matrices" if memory.matrices else ""
         text += f", {_size(memory.matrices_of_root)} for those of rank 0" if memory.matrices_of_root else ""
         lines.insert(2, text)
+        lines += _advice(deck, state, coordinates, phases, ranks)
     if numbers:
         text = (
             f"observables: {numbers} numbers at every step, in {min(steps, OBSERVED_ROWS)} rows for each batch: of the"
@@ -167,27 +169,53 @@ def _memory_of_steps(deck, state, coordinates, local, ranks):
 
 
 def _time_of_step(deck, state, coordinates, derivative):
-    """Return the nanoseconds, over all ranks, of what an iteration does with its samples.
+    """Return the nanoseconds, over all ranks, of what an iteration does with its samples: of the sums, of what ranks
+    share in finding the step, and of what one does.
 
     derivative: nanoseconds of the log-derivatives of one sample.
     """
     optimizer = optimization.method(deck, state, coordinates)
     samples, parts = optimizer.samples, 2 if state.is_holomorphic else 1
     trained, again = coordinates // parts, 0 if optimization.keeps(deck, state, coordinates) else derivative
-    passes, products, elements, terms = 2, 0, 2 * samples * coordinates, samples * coordinates
+
+    def shared(passes, elements, terms, products=0.0):
+        walked = passes * samples * again + elements * PER_ELEMENT + products * PER_PRODUCT
+        return walked + terms * PER_TERM / deck.sampler.lanes
+
+    once = samples * coordinates
     if declarations.needs_covariance(optimizer):
-        products += samples * coordinates**2 + parts**2 * trained**3 / 3
-        terms += samples * trained**2
-    elif declarations.needs_samples(optimizer) and optimizer.method == "cg":
-        passes += ITERATIONS
-        elements += ITERATIONS * 2 * parts * samples * coordinates
-        terms += ITERATIONS * samples * coordinates
-    elif declarations.needs_samples(optimizer):
-        passes += 3
-        products += parts * coordinates * samples**2 / 2 + parts**2 * samples**3 / 3
-        terms += samples * coordinates
-    nanoseconds = products * PER_PRODUCT + elements * PER_ELEMENT + terms * PER_TERM / deck.sampler.lanes
-    return nanoseconds + passes * samples * again
+        terms = once + samples * trained**2 * parts / 2
+        return shared(2, 2 * once, terms, once * coordinates), 0.0, parts**2 * trained**3 / 3 * PER_PRODUCT
+    sums = shared(2, 2 * once, once)
+    if not declarations.needs_samples(optimizer):
+        return sums, 0.0, coordinates * PER_ELEMENT
+    if optimizer.method == "cg":
+        step = shared(ITERATIONS, ITERATIONS * 2 * parts * once, ITERATIONS * once)
+        return sums, step, ITERATIONS * 10 * coordinates * PER_ELEMENT
+    return sums, shared(3, 0.0, once, parts * once * samples / 2), parts**2 * samples**3 / 3 * PER_PRODUCT
+
+
+def _advice(deck, state, coordinates, phases, ranks):
+    """Return lines on the number of ranks."""
+    optimizer, sampler = optimization.method(deck, state, coordinates), deck.sampler
+    work = Work(
+        method=getattr(optimizer, "method", optimizer.kind),
+        coordinates=coordinates,
+        parts=2 if state.is_holomorphic else 1,
+        batches=sampler.walkers // sampler.lanes,
+        measurements=optimizer.samples // sampler.walkers,
+        lanes=sampler.lanes,
+        products=ITERATIONS,
+        keeps=optimization.keeps(deck, state, coordinates),
+        memory=optimizer.memory,
+        weighted=declarations.listed(sampler, state.space) is not None,
+    )
+    sums, shared, serial = (1e-9 * part for part in _time_of_step(deck, state, coordinates, _derivative(deck, state)))
+    sampling = 1e-9 * phases["optimization"][2] - sums - shared - serial
+    (_, blocks), (once, share) = units(work, work.blocks, 1)
+    each = sums / blocks
+    costs = Costs(sampling / blocks, (ONCE * each, each), (serial / once, shared / share if share else 0.0))
+    return advice(work, costs, ranks, Fabric())
 
 
 # --- walking and measuring
@@ -204,21 +232,18 @@ def _phases(deck, state, parameters, coordinates):
     """Return {phase: (units, moves of one, nanoseconds of one over all ranks)} in their order; units: iterations,
     sweeps or steps."""
     sampler, optimizer, pretrain, space = deck.sampler, deck.optimizer, deck.pretrain, state.space
-    if isinstance(space, Spins):
-        sweep, measurement, derivative = _of_spins(deck, space)
-    else:
-        sweep, measurement = _of_particles(deck, space, parameters)
-        derivative = 0.0  # part of the measurement
+    sweep, measurement = (_of_spins if isinstance(space, Spins) else _of_particles)(deck, space, parameters)
+    derivative = _derivative(deck, state)
     walkers, samples, data = sampler.walkers, optimizer.samples, pretrain.samples or sampler.walkers
     particles, thinning, measured = space.particles, sampler.thinning, walkers
     if declarations.listed(sampler, space) is not None:  # nothing moves, and one measurement serves many steps
         particles = sweep = 0
         measured = walkers / STEPS_PER_CALL
-    step = _time_of_step(deck, state, coordinates, derivative)
+    step = sum(_time_of_step(deck, state, coordinates, derivative))
     iteration = samples * (thinning * sweep + measurement + derivative) + step
     fit = data * (pretrain.sweeps * sweep + 2 * measurement + space.units * PER_NORMAL)  # of chains and of data
     fitting = replace(deck, optimizer=OPTIMIZERS[pretrain.optimizer](samples=data))
-    fit += _time_of_step(fitting, state, coordinates, derivative) if pretrain.iterations else 0.0
+    fit += sum(_time_of_step(fitting, state, coordinates, derivative)) if pretrain.iterations else 0.0
     return {
         "pretraining": (pretrain.iterations, data * pretrain.sweeps * particles, fit),
         "equilibration": (sampler.equilibration if optimizer.iterations else 0, walkers * particles, walkers * sweep),
@@ -246,14 +271,22 @@ def _of_particles(deck, space, parameters):
     return moves + 2.0 * pairs * (over_pairs - 1) * PER_PAIR, pairs * PER_PAIR * over_pairs + space.units * hidden
 
 
-def _of_spins(deck, space):
-    """Return the nanoseconds of a sweep, of a local energy and of the log-derivatives of one walker."""
+def _derivative(deck, state):
+    """Return the nanoseconds of the log-derivatives of one walker, those of particles being part of the measurement."""
+    if not isinstance(state.space, Spins):
+        return 0.0
+    jastrows, sites = sum(not hasattr(factor, "hidden") for factor in deck.state), state.space.units
+    return PER_DERIVATIVE[int(state.is_holomorphic)] * sites * (_hidden(deck) + jastrows * sites / 2)
+
+
+def _of_spins(deck, space, parameters):
+    """Return the nanoseconds of a sweep and of a local energy of one walker."""
     kind, hidden, sites = int(any(map(declarations.is_holomorphic, deck.state))), _hidden(deck), space.units
     jastrows = sum(not hasattr(factor, "hidden") for factor in deck.state)
     connected = len(space.exchanges) or sites
     move = PER_FLIP[kind] + PER_FLIP_AND_UNIT[kind] * hidden + PER_FIELD[kind] * sites * jastrows
     energy = connected * (PER_AMPLITUDE[kind] * (1 + jastrows) + PER_AMPLITUDE_AND_UNIT[kind] * hidden)
-    return sites * move, energy, PER_DERIVATIVE[kind] * sites * (hidden + jastrows * sites / 2)
+    return sites * move, energy
 
 
 def _size(count):

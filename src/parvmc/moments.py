@@ -6,7 +6,7 @@ the step of imaginary-time evolution is complex, d = -tau S^-1 f. Vectors of com
 parts by turns: what numpy calls their view as float64.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,7 +20,8 @@ class Moments:
     energy, variance (<|E_L|^2> - |<E_L>|^2), energy_error (from the spread of per-walker means; zero where the means
     are exact, over weighted configurations); gradient: float64[coordinates], dE/d coordinate, for real parameters
     2 [<E_L O_k> - <E_L><O_k>]; covariance: S, float64 or complex128[parameters, parameters], None where it was not
-    asked for; diagonal: float64[parameters] of S; mean: float64[energies + coordinates], of the samples' rows.
+    asked for; diagonal: float64[parameters] of S; mean: float64[energies + coordinates], of the samples' rows; reach:
+    float64[1 + parameters], a bound on the norm of a row of any block of samples about the mean.
     """
 
     energy: float
@@ -30,20 +31,34 @@ class Moments:
     covariance: np.ndarray | None
     diagonal: np.ndarray
     mean: np.ndarray
+    reach: np.ndarray
 
 
-def moments(world, samples, center, batches, with_covariance):
+@dataclass
+class Riders:
+    """Numbers of a rank that travel with the sums, in their calls of MPI, and are those of all ranks then.
+
+    counts: integers to be summed; largest: numbers of which the largest is wanted.
+    """
+
+    counts: list = field(default_factory=list)
+    largest: list = field(default_factory=list)
+
+
+def moments(world, samples, center, batches, with_covariance, riders=None):
     """Return the Moments of Samples, which are centred in place.
 
     center: float64[energies + coordinates], a guess of the mean on which all ranks agree, usually the last iteration's:
     products are summed about it, so that large means do not eat digits. batches: on all ranks. A term of the sums is
     one measurement of one batch; with D_k its sum of squares, |sum_l a_kl* a_ml| is bounded by sqrt(D_k D_m)
-    (Cauchy-Schwarz), so that only a vector of maxima is agreed on and the products are summed batch by batch.
+    (Cauchy-Schwarz), so that only a vector of maxima is agreed on and the products are summed batch by batch. riders:
+    `Riders`, changed in place.
 
     samples may also be an array float64[local batches, measurements, 1 + coordinates, lanes].
     """
     if isinstance(samples, np.ndarray):
         samples = Samples.of(samples)
+    riders = riders or Riders()
     parts, measurements, lanes = samples.energies, samples.values.shape[1], samples.values.shape[3]
     rows = center.size // parts
     samples.subtract(center)
@@ -53,13 +68,16 @@ def moments(world, samples, center, batches, with_covariance):
         each = np.einsum("kl,kl->k", block, block)
         squares[number] = each if parts == 1 else each[0::2] + each[1::2]
     largest = squares.max(axis=0, initial=0.0)
-    magnitudes = np.sqrt(world.largest(largest) * (1.0 + 1e-12))  # einsum and matrix product round differently
-    weights = samples.weights.sum(axis=1)
-    heaviest = world.largest(weights.max(initial=0.0, keepdims=True)) if samples.is_weighted else float(lanes)
+    weights = [samples.weights.sum(axis=1).max(initial=0.0)] if samples.is_weighted else []
+    largest, weights, riders.largest = np.split(
+        world.largest(np.concatenate([largest, weights, riders.largest])), np.cumsum([rows, len(weights)])
+    )
+    magnitudes = np.sqrt(largest * (1.0 + 1e-12))  # einsum and matrix product round differently
+    heaviest = weights[0] if samples.is_weighted else float(lanes)
+    kept = _kept(rows, parts, with_covariance)
     partners = rows if with_covariance else 1
-    products = np.outer(magnitudes[:partners], magnitudes).ravel()
-    if parts == 2 and not with_covariance:
-        products = np.repeat(products, 2)
+    products = np.outer(magnitudes[:partners], magnitudes)
+    products = np.repeat(products, 2) if parts == 2 and not with_covariance else products.ravel()[kept]
     sums = np.repeat(magnitudes * np.sqrt(heaviest), parts)
     bounds = np.concatenate([sums, magnitudes[:1] ** 2, magnitudes**2, products])
 
@@ -72,14 +90,14 @@ def moments(world, samples, center, batches, with_covariance):
                 spread = np.square(walker_means).sum() / measurements  # a part for each of the batch's measurements
             totals = block @ np.sqrt(samples.weights[batch]) if samples.is_weighted else block.sum(axis=1)
             found = _products(block, partners) if parts == 1 else _complex_products(block, with_covariance)
-            yield np.concatenate([totals, [spread], squares[number], found.ravel()])
+            yield np.concatenate([totals, [spread], squares[number], found.ravel()[kept]])
 
-    total = world.sum_bounded(terms(), bounds, batches * measurements)
+    total, riders.counts = world.sum_bounded(terms(), bounds, batches * measurements, riders.counts)
     count, walkers = batches * measurements * lanes, batches * lanes
     shift = total[: center.size] / count
     about = shift if parts == 1 else shift.view(complex)
     spread, squared, found = total[center.size], total[center.size + 1 :][:rows], total[center.size + 1 + rows :]
-    found = found.reshape(partners, rows) if parts == 1 else _unpacked(found, rows, with_covariance)
+    found = _unpacked(found, rows, parts, with_covariance)
     covariance = found / count - np.outer(about[:partners].conj(), about)
     spread = max(spread / walkers - shift[0] ** 2, 0.0) if np.isfinite(spread) else np.nan
     gradient = 2.0 * covariance[0, 1:].conj()
@@ -91,6 +109,7 @@ def moments(world, samples, center, batches, with_covariance):
         covariance=covariance[1:, 1:] if with_covariance else None,
         diagonal=np.maximum(squared / count - np.square(np.abs(about)), 0.0)[1:],
         mean=center + shift,
+        reach=magnitudes + np.abs(about) * np.sqrt(heaviest),
     )
 
 
@@ -114,10 +133,21 @@ def _complex_products(block, whole):
     return real
 
 
-def _unpacked(sums, rows, whole):
-    """Return complex128[rows or 1, rows] from sums of `_complex_products`."""
+def _kept(rows, parts, whole):
+    """Return which of the products are summed: of a real symmetric matrix those of the upper triangle."""
+    return np.flatnonzero(np.tri(rows, dtype=bool).T) if whole and parts == 1 else slice(None)
+
+
+def _unpacked(sums, rows, parts, whole):
+    """Return float64 or complex128[rows or 1, rows] from sums of products."""
     if not whole:
-        return sums.view(complex).reshape(1, rows)
+        return (sums if parts == 1 else sums.view(complex)).reshape(1, rows)
+    if parts == 1:
+        found = np.empty((rows, rows))
+        upper = np.tri(rows, dtype=bool).T
+        found[upper] = sums
+        np.copyto(found, found.T, where=~upper)
+        return found
     packed = sums.reshape(rows, rows)
     real, imaginary = np.triu(packed), np.tril(packed, -1)
     return real + np.triu(packed, 1).T + 1j * (imaginary - imaginary.T)

@@ -11,9 +11,9 @@ import time
 import numpy as np
 
 from parvmc import declarations, enumeration, walk
-from parvmc.moments import moments
+from parvmc.moments import Riders, moments
 from parvmc.sample_matrix import SampleMatrix
-from parvmc.samples import Samples, keeps_derivatives
+from parvmc.samples import Samples, keeps_derivatives, panel
 from parvmc.simulation import NotFinite
 from parvmc.values import Sizes
 
@@ -75,8 +75,8 @@ def optimize(simulation):
         before = simulation.positions.copy(), simulation.randoms.copy()
         accepted = _sample(simulation, samples)
         sampling = time.monotonic() - started
-        sums = moments(world, samples, simulation.center, simulation.batches, with_covariance)
-        accepted, slowest = world.count_and_largest(accepted, sampling)
+        riders = Riders([accepted], [sampling])
+        sums = moments(world, samples, simulation.center, simulation.batches, with_covariance, riders)
         finite = math.isfinite(sums.energy) and bool(np.isfinite(sums.gradient).all())
         harmed = optimizer.retry and has_harmed(simulation, samples, sums, finite)
         solving, summed = time.monotonic(), world.exchanging
@@ -95,13 +95,13 @@ def optimize(simulation):
             "energy": sums.energy,
             "energy_error": sums.energy_error,
             "variance": sums.variance,
-            "acceptance": accepted / moves,
+            "acceptance": riders.counts[0] / moves,
             "gradient_norm": float(np.linalg.norm(sums.gradient)),
             "step_norm": norm,
             "shrunk": float(refusals),
             "seconds": time.monotonic() - started,
             "sampling_seconds": sampling,
-            "slowest_sampling_seconds": slowest,
+            "slowest_sampling_seconds": float(riders.largest[0]),
             "exchange_seconds": world.exchanging - exchanging,
             "solve_seconds": solve,
         }
@@ -155,17 +155,18 @@ def _step(simulation, optimizer, samples, sums):
     """Return (change, memory, norm), the same bits on all ranks."""
     world, iteration = simulation.world, simulation.iteration
     if declarations.needs_samples(optimizer):
-        panel = 1 if samples.keeps else _panel(simulation, samples)
+        blocks = panel(samples.count, simulation.lanes, samples.keeps, optimizer.memory, world.size)
 
         def matrix_of(scale):
-            return SampleMatrix(world, samples, sums, scale, simulation.batches, panel)
+            return SampleMatrix(world, samples, sums, scale, simulation.batches, blocks)
 
         return declarations.solve(optimizer, simulation.memory, sums, matrix_of, iteration)
-    result = None
+    change, memory, norm = simulation.vector, simulation.memory, math.nan
     if world.is_root:  # solve on one rank and broadcast
         change, memory = declarations.step(optimizer, simulation.memory, sums, iteration)
-        result = change, memory, _norm(change, sums.covariance)
-    return world.broadcast(result)
+        norm = _norm(change, sums.covariance)
+    change, norm, *values = world.broadcast_arrays([change, np.array([norm]), *memory.values()])
+    return change, dict(zip(memory, values, strict=True)), float(norm[0])
 
 
 def _norm(change, covariance):
@@ -174,12 +175,6 @@ def _norm(change, covariance):
         return float(np.linalg.norm(change))
     change = change.view(covariance.dtype)
     return math.sqrt(max((change.conj() @ covariance @ change).real, 0.0))  # rounding, where psi is flat
-
-
-def _panel(simulation, samples):
-    """Return how many blocks a rank may hold besides its own; no bit depends on it."""
-    block = 8.0 * samples.count * simulation.lanes
-    return max(1, int(1e9 * simulation.deck.optimizer.memory / simulation.world.size / block))
 
 
 # --- what becomes of a step that did harm
@@ -202,6 +197,9 @@ def has_harmed(simulation, samples, sums, finite):
     if sums.energy - energy > max(rise, little) or sums.variance > EXPLODED * max(variance, little**2):
         return True
     if sums.variance <= (NEARLY_EXACT * sums.energy) ** 2:
+        return False
+    square = sums.variance + (sums.energy - energy) ** 2 + (sums.mean[1] ** 2 if samples.energies == 2 else 0.0)
+    if square < 0.99 * MANY * FAR**2 * variance:  # then no more than MANY can be FAR (Markov), and nothing is sent
         return False
     return bool(_far(simulation, samples, energy, FAR**2 * variance) > MANY)
 
@@ -226,7 +224,9 @@ def _far(simulation, samples, energy, square):
     if samples.energies == 2:
         squares += np.square(values[:, :, 1] + samples.offset[1])
     counts = (samples.weights[:, np.newaxis] * (squares > square)).sum(axis=(1, 2))
-    return simulation.world.sum(counts[:, np.newaxis], simulation.batches)[0] / simulation.deck.optimizer.samples
+    total = simulation.deck.optimizer.samples
+    bound = np.array([total * (1.0 + 1e-9)])  # all weights together
+    return simulation.world.sum_bounded(counts[:, np.newaxis], bound, simulation.batches)[0] / total
 
 
 def _take_back(simulation, positions):

@@ -2,9 +2,13 @@
 
 import math
 import os
+import pickle
 import time
+from typing import NamedTuple
 
 import numpy as np
+
+from parvmc.sums import folds
 
 LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
 """Variables with which a launcher tells a process how many there are (SLURM_NTASKS is set in the batch shell too)."""
@@ -20,10 +24,27 @@ class LaunchError(Exception):
     """The processes that a launcher started do not see each other."""
 
 
+class Traffic(NamedTuple):
+    """What a rank has exchanged with the others.
+
+    collectives, messages: calls of MPI, by all ranks and between two; bytes: in this rank's buffers, what it gives or,
+    where it gives nothing, takes; how often an MPI library sends them on its way to all ranks is its own affair.
+    """
+
+    collectives: int = 0
+    messages: int = 0
+    bytes: int = 0
+
+    def since(self, before):
+        """Return what has come since an earlier state."""
+        return Traffic(*(now - then for now, then in zip(self, before, strict=True)))
+
+
 class World:
     """All ranks of a run, or one rank where no MPI library can be loaded.
 
-    exchanging: seconds that this rank has spent in calls of MPI since it began, waiting for the others included.
+    exchanging: seconds that this rank has spent in calls of MPI since it began, waiting for the others included;
+    traffic: the `Traffic` of these calls.
     """
 
     def __init__(self, communicator=None):
@@ -33,12 +54,21 @@ class World:
         self.size = communicator.size if communicator else 1
         self.is_root = self.rank == 0
         self.exchanging = 0.0
+        self.traffic = Traffic()
 
-    def _timed(self, call, *arguments, **more):
-        """Return call(...), a call of MPI, whose time is added up."""
+    def _collective(self, size, call, *arguments, **more):
+        """Return call(...), a call of MPI by all ranks with so many bytes."""
+        return self._counted(Traffic(1, 0, size), call, *arguments, **more)
+
+    def _message(self, size, call, *arguments, **more):
+        """Return call(...), which sends or receives so many bytes."""
+        return self._counted(Traffic(0, 1, size), call, *arguments, **more)
+
+    def _counted(self, traffic, call, *arguments, **more):
         started = time.monotonic()
         result = call(*arguments, **more)
         self.exchanging += time.monotonic() - started
+        self.traffic = Traffic(*(total + own for total, own in zip(self.traffic, traffic, strict=True)))
         return result
 
     @classmethod
@@ -92,6 +122,10 @@ class World:
         """Return the range of batches that a rank walks; shares differ by one batch at most."""
         return range(rank * count // self.size, (rank + 1) * count // self.size)
 
+    def owner(self, batch, count):
+        """Return the rank that walks a batch, of `count`."""
+        return ((batch + 1) * self.size - 1) // count
+
     def one_per_node_first(self, work):
         """Call `work` on one rank of each node, then on the others: the first compiles, the others load what it
         left."""
@@ -138,30 +172,74 @@ class World:
     # --- objects and blocks of batches ------------------------------------------------------------------------------
 
     def broadcast(self, value):
-        """Return rank 0's value on every rank."""
-        return self._timed(self._comm.bcast, value) if self.size > 1 else value
+        """Return rank 0's value on every rank, for rare things."""
+        if self.size == 1:
+            return value
+        data = np.frombuffer(pickle.dumps(value, protocol=5) if self.is_root else b"", np.uint8)
+        length = self.broadcast_array(np.array([float(len(data))]), (1,), 0)
+        data = data if self.is_root else np.empty(int(length[0]), np.uint8)
+        self._collective(data.nbytes, self._comm.Bcast, data, root=0)
+        return value if self.is_root else pickle.loads(data)
 
     def broadcast_array(self, values, shape, owner):
         """Return float64[shape] of the owner on every rank; elsewhere `values` is of no meaning."""
         if self.size == 1:
             return values
         values = np.ascontiguousarray(values) if self.rank == owner else np.empty(shape)
-        self._timed(self._comm.Bcast, values, root=owner)
+        self._collective(values.nbytes, self._comm.Bcast, values, root=owner)
         return values
+
+    def broadcast_arrays(self, arrays):
+        """Return rank 0's float64 arrays on every rank, in one call for all; elsewhere their shapes alone matter."""
+        if self.size == 1:
+            return arrays
+        flat = np.concatenate([array.ravel() for array in arrays])
+        parts = np.split(self.broadcast_array(flat, flat.shape, 0), np.cumsum([array.size for array in arrays])[:-1])
+        return [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
     def gather(self, value):
         """Return the list of all ranks' values on every rank, for small and rare things."""
-        return self._timed(self._comm.allgather, value) if self.size > 1 else [value]
+        if self.size == 1:
+            return [value]
+        return self._collective(len(pickle.dumps(value, protocol=5)), self._comm.allgather, value)
+
+    def joined(self, rows, lengths):
+        """Return on rank 0 the rows of all ranks, one below the other; elsewhere None.
+
+        rows: an array [own, ...]; lengths: how many each rank has.
+        """
+        rows = np.ascontiguousarray(rows)
+        if self.size == 1:
+            return rows
+        every = np.empty((sum(lengths), *rows.shape[1:]), rows.dtype) if self.is_root else None
+        places = [length * math.prod(rows.shape[1:]) for length in lengths]
+        self._collective(rows.nbytes, self._comm.Gatherv, rows, (every, places) if self.is_root else None, root=0)
+        return every
+
+    def received(self, values, shapes):
+        """Yield on rank 0 (rank, array) of each other rank in turn; the others send `values` and yield nothing.
+
+        shapes: function of the rank; all arrays are of the type of `values`.
+        """
+        if not self.is_root:
+            self._message(values.nbytes, self._comm.Send, np.ascontiguousarray(values), dest=0)
+            return
+        for rank in range(1, self.size):
+            found = np.empty(shapes(rank), values.dtype)
+            self._message(found.nbytes, self._comm.Recv, found, source=rank)
+            yield rank, found
 
     def blocks(self, local):
         """Yield on rank 0 the local arrays of all ranks, in their order and one at a time; elsewhere send and yield
         none."""
         if not self.is_root:
-            self._timed(self._comm.send, local, dest=0)
+            self._message(local.nbytes, self._comm.send, local, dest=0)
             return
         yield local
         for rank in range(1, self.size):
-            yield self._timed(self._comm.recv, source=rank)
+            found = self._message(0, self._comm.recv, source=rank)
+            self.traffic = self.traffic._replace(bytes=self.traffic.bytes + found.nbytes)
+            yield found
 
     def scatter(self, count, read):
         """Return this rank's share of `count` batches; read(first, last) is called on rank 0, a share at a time."""
@@ -175,30 +253,24 @@ class World:
 
     # --- sums ------------------------------------------------------------------------------------------------------
 
-    def count(self, value):
-        """Return the sum of an integer over the ranks."""
-        return self._timed(self._comm.allreduce, int(value)) if self.size > 1 else int(value)
+    def count(self, *values):
+        """Return the sum of an integer over the ranks; of several the list of sums, in one call for all."""
+        total = self._reduced(np.array([int(value) for value in values]), "SUM").tolist()
+        return total if len(values) > 1 else total[0]
 
-    def count_and_largest(self, value, other):
-        """Return (sum of an integer, largest of another number) over the ranks, in one call for both."""
-        if self.size == 1:
-            return int(value), other
-
-        def both(one, two):
-            return one[0] + two[0], max(one[1], two[1])
-
-        return self._timed(self._comm.allreduce, (int(value), other), op=both)
-
-    def largest(self, values):
-        """Return the elementwise largest of float64 arrays over the ranks; NaN counts as infinite."""
-        local = np.where(np.isnan(values), np.inf, values)
+    def _reduced(self, local, operation):
+        """Return the elementwise sum or maximum of an array over the ranks."""
         if self.size == 1:
             return local
         from mpi4py import MPI
 
         result = np.empty_like(local)
-        self._timed(self._comm.Allreduce, local, result, op=MPI.MAX)
+        self._collective(local.nbytes, self._comm.Allreduce, local, result, op=getattr(MPI, operation))
         return result
+
+    def largest(self, values):
+        """Return the elementwise largest of float64 arrays over the ranks; NaN counts as infinite."""
+        return self._reduced(np.where(np.isnan(values), np.inf, values), "MAX")
 
     def sum(self, terms, count):
         """Return the sum of float64[local, ...] over its first axis and over the ranks, the same bits however shared
@@ -209,37 +281,16 @@ class World:
         bounds = self.largest(np.abs(terms).max(axis=0, initial=0.0))
         return self.sum_bounded(terms, bounds, count)
 
-    def sum_bounded(self, terms, bounds, count):
+    def sum_bounded(self, terms, bounds, count, integers=None):
         """Return the sum of an iterable of arrays and over the ranks, given |term| <= bounds, the same on every rank.
 
-        The result is not a number where bounds are not finite.
+        The result is not a number where bounds are not finite. Bounds that are known without a maximum over the ranks
+        save a call, and may be far too large: a factor of a thousand costs ten bits of a hundred. integers: of this
+        rank, exact in float64, whose sums come along in the same call; then (sum, sums of the integers) is returned.
         """
-        folds = self.folds(terms, bounds, count)
-        if self.size > 1:
-            from mpi4py import MPI
-
-            total = np.empty_like(folds)
-            self._timed(self._comm.Allreduce, folds, total, op=MPI.SUM)
-            folds = total
-        return folds[0] + folds[1]
-
-    @staticmethod
-    def folds(terms, bounds, count):
-        """Return float64[2, ...], partial sums whose own sums over any grouping are exact: pre-rounding in two folds.
-
-        sigma = 1.5 * 2^e with 2^e >= count * bound: (x + sigma) - sigma is a multiple of 2^(e - 52), of which any
-        partial sum is exact, so that their order cannot matter; the remainders are summed in the same way. Both
-        together are off by 2^-52 of the largest sum of magnitudes, at the most.
-        Demmel and Nguyen, Fast Reproducible Floating-Point Summation, ARITH 21 (2013); Rump, Ogita and Oishi, SIAM J.
-        Sci. Comput. 31, 189 (2008).
-        """
-        with np.errstate(invalid="ignore", over="ignore"):
-            exponent = np.maximum(np.frexp(bounds * count)[1], -900)  # terms below 2^-900 leave no bits to keep
-            first = np.where(np.isfinite(bounds), np.ldexp(1.5, exponent), np.nan)
-            second = np.ldexp(1.5, exponent - 53 + math.ceil(math.log2(count)) + 1)
-            folds = np.zeros((2, *np.shape(bounds)))
-            for term in terms:
-                high = (term + first) - first
-                folds[0] += high
-                folds[1] += (term - high + second) - second
-        return folds
+        own = folds(terms, bounds, count)
+        total = self._reduced(own if integers is None else np.append(own, np.array(integers, float)), "SUM")
+        if integers is None:
+            return total[0] + total[1]
+        high, low = total[: own.size].reshape(own.shape)
+        return high + low, [int(value) for value in total[own.size :]]

@@ -177,14 +177,16 @@ def pretrain(simulation):
         if not np.isfinite(gradient).all():
             simulation.positions, simulation.randoms = before
             raise NotFinite(f"pretraining iteration {simulation.pretrained}: a derivative of ln psi is not finite")
-        result = None
+        memory = simulation.pretraining_memory
+        change, log_norm = gradient, math.nan
         if world.is_root:
-            result = _step(simulation, machine, optimizer, replace(found, gradient=gradient))
-        change, simulation.pretraining_memory, log_norm = world.broadcast(result)
+            change, memory, log_norm = _step(simulation, machine, optimizer, replace(found, gradient=gradient))
+        change, log_norm, *values = world.broadcast_arrays([change, np.array([log_norm]), *memory.values()])
+        simulation.pretraining_memory = dict(zip(memory, values, strict=True))
         simulation.vector = simulation.vector.copy()
         simulation.vector[machine.coordinates] += change
         simulation.pretrained += 1
-        log_likelihood = float(data[1]) - log_norm
+        log_likelihood = float(data[1] - log_norm[0])
         values = {
             "log_likelihood": log_likelihood,
             "divergence": float(data[0]) - log_likelihood,

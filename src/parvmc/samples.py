@@ -2,6 +2,8 @@
 
 import numpy as np
 
+PANEL = 16e6  # bytes of other ranks' blocks that are kept: more in one broadcast would not be faster
+
 
 class Samples:
     """Blocks float64[rows, lanes] of this rank's batches: the local energy, then d ln psi / d coordinate.
@@ -111,3 +113,11 @@ def keeps_derivatives(count, units, samples, memory):
     count: coordinates; samples: of an iteration, over all ranks. The number of ranks has no say, the bits depend on it.
     """
     return units >= count or 8.0 * count * samples <= 1e9 * memory
+
+
+def panel(count, lanes, keeps, memory, ranks):
+    """Return how many blocks a rank may hold besides its own; no bit depends on it.
+
+    count: coordinates; keeps: whether log-derivatives are kept; memory: gigabytes, of all ranks together.
+    """
+    return max(1, int((PANEL if keeps else 1e9 * memory / ranks) / (8.0 * count * lanes)))

@@ -156,12 +156,13 @@ def _observe(simulation, steps):
         )
     simulation.production_seconds += time.process_time() - started
     simulation.production_moves += len(simulation.share) * simulation.moves_per_batch(steps)
-    if world.count(not np.isfinite(block).all()):
+    bad, accepted = world.count(not np.isfinite(block).all(), accepted)
+    if bad:
         where = simulation.culprit(simulation.walker_sums)
         step = simulation.series.steps
         simulation.positions, simulation.randoms, simulation.walker_sums = before
         raise NotFinite(f"production steps {step} to {step + steps}: {where}")
-    simulation.accepted += world.count(accepted)
+    simulation.accepted += accepted
     simulation.series.add(block)
     simulation.observed.add(found)
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+DENSE_ARRAYS = 8  # of S's size that a rank holds at a time, products and sums among them
+SAMPLE_ARRAYS = 3  # of Z^+ Z's size on rank 0
+
 
 @dataclass(frozen=True)
 class Control:
@@ -31,6 +34,13 @@ class Sizes:
     parameters: int
     samples: int
     is_complex: bool = False
+
+    def route(self, memory):
+        """Return the way to a step of stochastic reconfiguration, "dense", "minsr" or "cg"; memory: in GB."""
+        bytes_of, dense = 16 if self.is_complex else 8, self.parameters <= self.samples
+        arrays, side = (DENSE_ARRAYS, self.parameters) if dense else (SAMPLE_ARRAYS, self.samples)
+        fits = arrays * bytes_of * side**2 <= 1e9 * memory
+        return ("dense" if dense else "minsr") if fits else "cg"
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from parvmc.dispatch import implements, settings
 from parvmc.optimizers.common import Schedule
 from parvmc.optimizers.solvers import conjugate_gradients, in_sample_space
 
-DENSE_ARRAYS = 8  # of S's size that a rank holds at a time, products and sums among them
-SAMPLE_ARRAYS = 3  # of Z^+ Z's size on rank 0
 MOMENTUM = 0.9  # its authors use 0.99 with learning rates that fall off; 0.9 forgives more
 
 
@@ -67,11 +65,7 @@ def _problems(optimizer, space):
 def _chosen(optimizer, sizes):
     if optimizer.method != "auto":
         return optimizer
-    bytes_of = 16 if sizes.is_complex else 8
-    dense = sizes.parameters <= sizes.samples
-    arrays, side = (DENSE_ARRAYS, sizes.parameters) if dense else (SAMPLE_ARRAYS, sizes.samples)
-    fits = arrays * bytes_of * side**2 <= 1e9 * optimizer.memory
-    return replace(optimizer, method=("dense" if dense else "minsr") if fits else "cg")
+    return replace(optimizer, method=sizes.route(optimizer.memory))
 
 
 @implements(needs_covariance, Settings)

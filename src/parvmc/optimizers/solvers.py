@@ -8,12 +8,14 @@ import math
 
 import numpy as np
 
+from parvmc.sums import fixed_sum
+
 MOST_ITERATIONS = 1000
 
 
 def _scalar(first, second):
-    """Return the scalar product, rounded once: all ranks must leave the loop together, also on unlike processors."""
-    return math.fsum(first * second)
+    """Return the scalar product: all ranks must leave the loop together, also on unlike processors."""
+    return fixed_sum(first * second)
 
 
 def conjugate_gradients(matrix, force, shift, tolerance):
@@ -46,12 +48,12 @@ def in_sample_space(matrix, learning_rate, shift, previous=None):
     """
     energies = -learning_rate * matrix.energies()
     right = energies if previous is None else energies - matrix.adjoint(previous)
-    gram, right, energies = matrix.gram(), matrix.gathered(right), matrix.gathered(energies)
-    result = None
+    gram, vectors = matrix.gram(), matrix.gathered(energies, *([] if previous is None else [right]))
+    solution, square = np.empty(matrix.count, (float, complex)[matrix.parts - 1]), math.nan
     if matrix.world.is_root:
         gram[np.diag_indices_from(gram)] += shift
-        solution = np.linalg.solve(gram, right)
-        result = solution, float(np.square(np.abs(energies - shift * solution)).sum())
-    solution, square = matrix.world.broadcast(result)
-    found = matrix.apply(matrix.scattered(solution))
-    return (found if previous is None else found + previous), square
+        solution = np.linalg.solve(gram, vectors[-1])
+        square = float(np.square(np.abs(vectors[0] - shift * solution)).sum())
+    found, square = matrix.world.broadcast_arrays([solution.view(np.float64), np.array([square])])
+    found = matrix.apply(found.view(solution.dtype))
+    return (found if previous is None else found + previous), float(square[0])
