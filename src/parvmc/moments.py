@@ -62,6 +62,10 @@ def moments(world, samples, center, batches, with_covariance):
         products = np.repeat(products, 2)
     sums = np.repeat(magnitudes * np.sqrt(heaviest), parts)
     bounds = np.concatenate([sums, magnitudes[:1] ** 2, magnitudes**2, products])
+    del products  # of the covariance's size
+
+    def products_of(block):
+        return _products(block, partners) if parts == 1 else _complex_products(block, with_covariance)
 
     def terms():
         energies = samples.local_energies()
@@ -71,8 +75,8 @@ def moments(world, samples, center, batches, with_covariance):
                 walker_means = energies[batch, :, 0].mean(axis=0)
                 spread = np.square(walker_means).sum() / measurements  # a part for each of the batch's measurements
             totals = block @ np.sqrt(samples.weights[batch]) if samples.is_weighted else block.sum(axis=1)
-            found = _products(block, partners) if parts == 1 else _complex_products(block, with_covariance)
-            yield np.concatenate([totals, [spread], squares[number], found.ravel()])
+            means = totals, [spread], squares[number]
+            yield np.concatenate([*means, products_of(block).ravel()])  # two of the covariance's size, and one left
 
     total = world.sum_bounded(terms(), bounds, batches * measurements)
     count, walkers = batches * measurements * lanes, batches * lanes

@@ -107,6 +107,7 @@ def optimize(simulation):
             "exchange_seconds": world.exchanging - exchanging,
             "solve_seconds": solve,
         }
+        del sums  # a covariance, which would be there beside the next one's
         for name, value in report.items():
             simulation.history[name].append(value)
         yield {"phase": "optimization", "iteration": simulation.iteration, "of": deck.optimizer.iterations, **report}

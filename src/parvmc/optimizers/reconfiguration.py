@@ -12,8 +12,8 @@ from parvmc.dispatch import implements, settings
 from parvmc.optimizers.common import Schedule
 from parvmc.optimizers.solvers import conjugate_gradients, in_sample_space
 
-DENSE_ARRAYS = 8  # of S's size that a rank holds at a time, products and sums among them
-SAMPLE_ARRAYS = 3  # of Z^+ Z's size on rank 0
+DENSE_ARRAYS = 9  # of S's size that a rank holds at a time, products and sums among them
+SAMPLE_ARRAYS = 2  # of Z^+ Z's size on rank 0, itself and what the solver makes of it
 MOMENTUM = 0.9  # its authors use 0.99 with learning rates that fall off; 0.9 forgives more
 
 
