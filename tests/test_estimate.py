@@ -125,8 +125,8 @@ def test_more_memory_than_the_machine_has_is_refused(monkeypatch):
         estimate(deck, 1)
     deck = config.resolved(config.loads(text))
     require_memory(deck, 1)
-    monkeypatch.setattr("os.sysconf", lambda name: 2000)  # pages of 2 kB, so many
-    with pytest.raises(DeckError, match=r"this machine has 4\.0 MB"):
+    monkeypatch.setattr("os.sysconf", lambda name: 1000)  # pages of 1 kB, so many
+    with pytest.raises(DeckError, match=r"this machine has 1\.0 MB"):
         require_memory(deck, 1)
     open_ended = config.resolved(config.loads(text, ["production.target_error=1e-9", "optimizer.iterations=0"]))
     monkeypatch.setattr("os.sysconf", lambda name: 5000)

@@ -37,7 +37,7 @@ state = [{{kind = "gaussian_rbm", hidden = 1}}]
 {SMALLEST}"""
 MANY = ["sampler.walkers=16384", "optimizer.samples=16384", "production.samples=327680"]
 CASES = {
-    "dense covariance": (TRAP, ["state.0.hidden=30"], "matrices"),
+    "dense covariance": (TRAP, ['optimizer.method="dense"', "state.0.hidden=30"], "matrices"),
     "minsr": (TRAP, ['optimizer.method="minsr"', "optimizer.samples=3072"], "matrices_of_root"),
     "spins by cg": (SPINS, ['optimizer.method="cg"', "state.0.hidden=20", *MANY], "samples"),
     "a long series": (
