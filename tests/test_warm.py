@@ -10,7 +10,6 @@ from parvmc import kernel_cache, warm
 from parvmc.__main__ import main
 
 SETTINGS = [f"--set={key}={value}" for key, value in SMALL.items()]
-FAST = {"NUMBA_OPT": "0"}  # which kernels there are does not depend on how well they are compiled
 MEASURES = ["--set=optimizer.iterations=0", '--set=production.observables=["density", "radius"]']
 KINDS = {
     "trap": ("two_electrons", []),
@@ -42,7 +41,7 @@ def told(process, path):
 def test_after_warm_a_run_compiles_nothing(parvmc, tmp_path):
     """All kernels come from the folder, with observables; the control is the same run with an empty one."""
     options = [deck("one_particle"), *SETTINGS, *MEASURES]
-    places = {"PARVMC_CACHE_DIR": str(tmp_path / "cache")} | FAST
+    places = {"PARVMC_CACHE_DIR": str(tmp_path / "cache")}
     process = parvmc("--warm", *options, **places)
     assert process.returncode == 0, process.stderr
     assert told(process, options[0]) == (2, 2, 0)
@@ -50,7 +49,7 @@ def test_after_warm_a_run_compiles_nothing(parvmc, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
     assert told(parvmc("--warm", *options, **places), options[0]) == (2, 0, 2)
     warm, control = (
-        kernel_counts.run(tmp_path, *options, "-o", f"{name}.h5", **FAST, PARVMC_CACHE_DIR=str(tmp_path / name))
+        kernel_counts.run(tmp_path, *options, "-o", f"{name}.h5", PARVMC_CACHE_DIR=str(tmp_path / name))
         for name in ("cache", "empty")
     )
     assert warm[0].returncode == control[0].returncode == 0
@@ -64,7 +63,7 @@ def test_after_warm_runs_of_all_kinds_compile_nothing(parvmc, tmp_path, kind):
     """The run needs as many kernels as `--warm` has told, and finds them all."""
     name, more = KINDS[kind]
     small = [] if name == "ising_small" else SETTINGS
-    places = {"PARVMC_CACHE_DIR": str(tmp_path / "cache")} | FAST
+    places = {"PARVMC_CACHE_DIR": str(tmp_path / "cache")}
     process = parvmc("--warm", deck(name), *small, *more, **places)
     assert process.returncode == 0, process.stderr
     kernels, compiled, _ = told(process, deck(name))

@@ -107,7 +107,8 @@ class KernelCache:
     def save_overload(self, signature, compiled):
         """Keep what was compiled for a signature; where that fails, note it and go on."""
         counts["compiled"] += 1
-        if folder() is None or compiled.library.has_dynamic_globals:
+        if folder() is None or compiled.library.has_dynamic_globals:  # addresses in this process, as without optimising
+            counts["lost"] += 1
             return
         key = self._key(signature, compiled.target_context)
         content = dumps((key, compiled._reduce()))
