@@ -3,6 +3,7 @@
 import re
 import shlex
 
+import kernel_counts
 import pytest
 from conftest import ROOT, SMALL
 
@@ -51,13 +52,16 @@ def test_a_deck_tells_about_itself(deck):
 
 
 @decks
-def test_a_deck_runs(parvmc, deck, tmp_path):
+def test_a_deck_runs(deck, tmp_path):
     """Scaled down, it runs to the end, with the energy known for its system in its last line, and its files are
-    sound."""
+    sound; no kernel is compiled or loaded after the stage for it."""
     settings = config.load(deck)
     small = {"optimizer.iterations": 3} if settings.sampler.kind == "enumerate" else SMALL
-    process = parvmc(deck, *(f"--set={key}={value}" for key, value in small.items()))
+    small = small | ({"pretrain.iterations": 3} if settings.pretrain.iterations else {})
+    process, kernels = kernel_counts.run(tmp_path, deck, *(f"--set={key}={value}" for key, value in small.items()))
     assert process.returncode == 0, process.stderr
+    assert kernels.compiled + kernels.loaded > 0
+    assert kernels.late == 0
     known = declarations.reference_energy(settings.system)
     number = r"-?\d+(\.\d+)?"
     assert re.match(

@@ -44,6 +44,8 @@ def command_line():
     parser.add_argument("--resume", action="store_true", help="go on from the newest sound checkpoint of this output")
     parser.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run")
     parser.add_argument("--check", action="store_true", help="print the resolved deck and what it costs; run nothing")
+    text = "compile what runs of these decks will need, keep it, and run nothing"
+    parser.add_argument("--warm", nargs="*", type=Path, metavar="DECK", help=text)
     parser.add_argument("--time-limit", metavar="1:30:00", help="stop cleanly before this much wall time has passed")
     parser.add_argument("--seed", metavar="N", help="override the deck's seed")
     parser.add_argument("--quiet", action="store_true", help="print the final line and warnings alone")
@@ -62,7 +64,8 @@ def main(arguments=None):
 
 
 def _on_this_rank(arguments, signals):
-    alone = "--alone" in arguments or (guide.is_asked(arguments) and not launched())
+    is_run = "--warm" not in arguments and not guide.is_asked(arguments)
+    alone = "--alone" in arguments or not (is_run or launched())
     try:
         world = World.start(alone)
     except LaunchError as error:
@@ -129,6 +132,10 @@ def _prepare(world, arguments, held):
     progress = Progress(speaks=True, quiet=options.quiet, form=options.log_format)
     held.callback(progress.clear)
     try:
+        if options.warm is not None:
+            from parvmc.warm import warm
+
+            raise SystemExit(warm(options, progress))
         limit = None if options.time_limit is None else _time_limit(options.time_limit)
         deck, original = jobs.read_deck(options)
         check_ranks(deck, world.size)

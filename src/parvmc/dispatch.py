@@ -25,22 +25,29 @@ KERNEL_OPTIONS = {
 }
 
 # a row function takes seven arguments for each row, which cost a call as much as the loop over 128 lanes that it is for
-INLINED = KERNEL_OPTIONS | {"forceinline": True}
+INLINED = {"forceinline": True}
 
-row_function = numba.njit(**INLINED)
+INSIDE = INLINED | {"no_cfunc_wrapper": True, "_nrt": False}
+"""Of what is only ever called inside of kernels: arrays are borrowed from the caller, without counts of references.
+
+A pack has many arrays; to count each of them in every function is a third of all compiling. What is compiled so must
+neither allocate an array (numba refuses) nor return one, nor call what returns one (nobody would ever free it).
+"""
+
+row_function = numba.njit(**KERNEL_OPTIONS, **INSIDE)
 
 
 def kernel(function):
     """Decorate an entry kernel: it is compiled when it is first called with packs of some types, and kept on the
     disk."""
-    dispatcher = numba.njit(**KERNEL_OPTIONS)(function)
+    dispatcher = numba.njit(**KERNEL_OPTIONS, no_cfunc_wrapper=True)(function)
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = KernelCache(function)  # where numba's own would be
     return dispatcher
 
 
-def operation(function):
-    """Make an empty, documented function an operation that packs can implement."""
+def operation(function, options=None):
+    """Make an empty, documented function an operation that packs can implement; options: of numba, INSIDE if None."""
     dispatcher = functools.singledispatch(function)
     table = {}
     dispatcher.packs = table
@@ -50,8 +57,15 @@ def operation(function):
         return table.get(pack, table.get(object))
 
     if not numba.config.DISABLE_JIT:
-        overload(dispatcher, strict=False, jit_options=INLINED)(resolve)
+        # Python has the implementation itself, and needs no wrapper of what is compiled
+        options = KERNEL_OPTIONS | (INSIDE if options is None else options) | {"no_cpython_wrapper": True}
+        overload(dispatcher, strict=False, jit_options=options)(resolve)
     return dispatcher
+
+
+def allocating_operation(function):
+    """Make an operation of a function that may allocate arrays and return them, or call those that do."""
+    return operation(function, INLINED | {"no_cfunc_wrapper": True})
 
 
 def implements(operation, *packs):

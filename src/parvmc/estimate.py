@@ -44,7 +44,7 @@ def estimate(deck, ranks):
 
     batches, steps = sampler.walkers // sampler.lanes, production_steps(deck)
     local = -(-batches // ranks) * sampler.lanes
-    memory = _memory(deck, state, coordinates, ranks)
+    needed = memory(deck, state, coordinates, ranks)
     numbers = Observables(deck.production.observables, space).size
     phases = _phases(deck, state, parameters, coordinates)
     moves = sum(count * own for count, own, _ in phases.values())
@@ -53,24 +53,24 @@ def estimate(deck, ranks):
     kind = "complex ones, " if state.is_holomorphic else ""
     lines = [
         f"parameters: {total}, {kind}of which {trained} are trained",
-        f"memory per rank: {_size(memory.of_rank)} besides the program's own, rank 0 {_size(memory.of_root)} more",
+        f"memory per rank: {_size(needed.of_rank)} besides the program's own, rank 0 {_size(needed.of_root)} more",
         f"walkers: {sampler.walkers} in {batches} batches, {local} on a rank at the most of {ranks}; "
         f"up to {batches} ranks can share them",
         f"moves: {moves:.2g}; about {nanoseconds / 1e9 / 60:.2g} core-minutes "
         "besides start-up and compiling (to a factor of two)",
     ]
     if optimizer.iterations:
-        text = f"{optimization.plan(deck, state, coordinates)}: of the memory {_size(memory.samples)} for samples"
-        text += f", {_size(memory.matrices)} for matrices" if memory.matrices else ""
-        text += f", {_size(memory.matrices_of_root)} for those of rank 0" if memory.matrices_of_root else ""
+        text = f"{optimization.plan(deck, state, coordinates)}: of the memory {_size(needed.samples)} for samples"
+        text += f", {_size(needed.matrices)} for matrices" if needed.matrices else ""
+        text += f", {_size(needed.matrices_of_root)} for those of rank 0" if needed.matrices_of_root else ""
         lines.insert(2, text)
         lines += _advice(deck, state, coordinates, phases, ranks)
     if numbers:
         text = (
             f"observables: {numbers} numbers at every step, in {min(steps, OBSERVED_ROWS)} rows for each batch: of the"
         )
-        text += f" memory {_size(memory.observed)} per rank"
-        lines.insert(2, f"{text}, rank 0 {_size(memory.observed_of_root)} more at the end")
+        text += f" memory {_size(needed.observed + needed.observed_in_passing)} per rank"
+        lines.insert(2, f"{text}, rank 0 {_size(needed.observed_of_root)} more at the end")
     return "\n".join(f"# {line}" for line in lines)
 
 
@@ -79,26 +79,35 @@ def estimate(deck, ranks):
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a rank, and those that rank 0 alone has."""
+    """Bytes of a rank, and those that rank 0 alone has.
+
+    Walkers stay; samples and matrices are those of the optimisation, gone when production begins. In production a rank
+    keeps its series and what its observables found, of which a part comes and goes (observed_in_passing); at the end
+    rank 0 has those of all ranks as well.
+    """
 
     walkers: int
     samples: int
     matrices: int
     series: int
     observed: int
+    observed_in_passing: int
     matrices_of_root: int
     series_of_root: int
     observed_of_root: int
 
     @property
     def of_rank(self):
-        """All of them on every rank."""
-        return self.walkers + self.samples + self.matrices + self.series + self.observed
+        """The most that every rank has at a time."""
+        production = self.series + self.observed + self.observed_in_passing
+        return self.walkers + max(self.samples + self.matrices, production)
 
     @property
     def of_root(self):
-        """What rank 0 has more."""
-        return self.matrices_of_root + self.series_of_root + self.observed_of_root
+        """How much more rank 0 has at a time."""
+        kept = self.series + self.observed + self.series_of_root
+        production = kept + max(self.observed_in_passing, self.observed_of_root)
+        return self.walkers + max(self.samples + self.matrices + self.matrices_of_root, production) - self.of_rank
 
 
 def require_memory(deck, ranks):
@@ -108,12 +117,12 @@ def require_memory(deck, ranks):
     """
     space = declarations.space(deck.system)
     state = TrialState(deck.state, space)
-    memory = _memory(deck, state, state.coordinates(starting_parameters(deck, warm=False)).size, ranks)
-    needed, there = memory.of_rank + memory.of_root, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    stated = memory(deck, state, state.coordinates(starting_parameters(deck, warm=False)).size, ranks)
     if deck.production.samples is None:
-        needed -= memory.series + memory.series_of_root
+        stated = replace(stated, series=0, series_of_root=0)
+    needed, there = stated.of_rank + stated.of_root, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:
-        parts = {field.name: getattr(memory, field.name) for field in fields(memory)}
+        parts = {field.name: getattr(stated, field.name) for field in fields(stated)}
         most = max(parts, key=parts.get).replace("_", " ")
         reason = (
             f"needs {_size(needed)} on rank 0 of {ranks}, most of it for {most}, and this machine has {_size(there)}"
@@ -126,7 +135,8 @@ def production_steps(deck):
     return -(-(deck.production.samples or deck.production.max_samples) // deck.sampler.walkers)
 
 
-def _memory(deck, state, coordinates, ranks):
+def memory(deck, state, coordinates, ranks):
+    """Return the `Memory` of a run of a resolved deck on so many ranks; coordinates: trained ones of the TrialState."""
     sampler, space = deck.sampler, state.space
     batches, steps = sampler.walkers // sampler.lanes, production_steps(deck)
     own = -(-batches // ranks)
@@ -140,7 +150,8 @@ def _memory(deck, state, coordinates, ranks):
         samples=samples,
         matrices=matrices,
         series=own * rows * columns * 8,
-        observed=own * (3 * OBSERVED_ROWS // 2 * numbers + 2 * per_call) * 8,
+        observed=own * OBSERVED_ROWS * numbers * 8,
+        observed_in_passing=own * (OBSERVED_ROWS // 2 * numbers + 2 * per_call) * 8,
         matrices_of_root=of_root,
         series_of_root=2 * batches * rows * columns * 8,
         observed_of_root=2 * batches * min(steps, OBSERVED_ROWS) * numbers * 8,

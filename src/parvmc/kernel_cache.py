@@ -24,6 +24,9 @@ from numba.core.serialize import dumps
 problems = []
 """Texts about what went wrong on this rank, for the user."""
 
+counts = {"compiled": 0, "loaded": 0, "lost": 0}
+"""Kernels that this process has compiled, that it has found in the folder, and that could not be kept there."""
+
 
 @functools.cache
 def sources():
@@ -96,11 +99,16 @@ class KernelCache:
         if hashlib.sha256(content).digest() != checksum:
             return None
         found, compiled = pickle.loads(content)
-        return CompileResult._rebuild(target, *compiled) if found == key else None
+        if found != key:
+            return None
+        counts["loaded"] += 1
+        return CompileResult._rebuild(target, *compiled)
 
     def save_overload(self, signature, compiled):
         """Keep what was compiled for a signature; where that fails, note it and go on."""
-        if folder() is None or compiled.library.has_dynamic_globals:
+        counts["compiled"] += 1
+        if folder() is None or compiled.library.has_dynamic_globals:  # addresses in this process, as without optimising
+            counts["lost"] += 1
             return
         key = self._key(signature, compiled.target_context)
         content = dumps((key, compiled._reduce()))
@@ -111,6 +119,7 @@ class KernelCache:
             os.replace(aside, path)
         except OSError as error:
             reason = f"a compiled kernel could not be kept in {path.parent} ({error.strerror})"
+            counts["lost"] += 1
             problems.append(f"{reason}; the next start compiles it anew")
             with contextlib.suppress(OSError):
                 aside.unlink()

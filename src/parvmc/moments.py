@@ -80,6 +80,10 @@ def moments(world, samples, center, batches, with_covariance, riders=None):
     products = np.repeat(products, 2) if parts == 2 and not with_covariance else products.ravel()[kept]
     sums = np.repeat(magnitudes * np.sqrt(heaviest), parts)
     bounds = np.concatenate([sums, magnitudes[:1] ** 2, magnitudes**2, products])
+    del products  # of the covariance's size
+
+    def products_of(block):  # a name for them would keep one more array of the covariance's size
+        return _products(block, partners) if parts == 1 else _complex_products(block, with_covariance)
 
     def terms():
         energies = samples.local_energies()
@@ -89,8 +93,8 @@ def moments(world, samples, center, batches, with_covariance, riders=None):
                 walker_means = energies[batch, :, 0].mean(axis=0)
                 spread = np.square(walker_means).sum() / measurements  # a part for each of the batch's measurements
             totals = block @ np.sqrt(samples.weights[batch]) if samples.is_weighted else block.sum(axis=1)
-            found = _products(block, partners) if parts == 1 else _complex_products(block, with_covariance)
-            yield np.concatenate([totals, [spread], squares[number], found.ravel()[kept]])
+            means = totals, [spread], squares[number]
+            yield np.concatenate([*means, products_of(block).ravel()[kept]])
 
     total, riders.counts = world.sum_bounded(terms(), bounds, batches * measurements, riders.counts)
     count, walkers = batches * measurements * lanes, batches * lanes

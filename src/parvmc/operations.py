@@ -8,12 +8,14 @@ declarations.py.
 A move of a particle is a displacement (`ratio`), a move of a lattice is a row of `Spins.moves`, sites that are flipped
 (`flip_ratio`); `accept` ends either. Where psi is complex, its trained coordinates are real and imaginary parts by
 turns, re_0, im_0, re_1, im_1, ..., and d ln psi / d re_k = O_k, a holomorphic derivative.
+
+Arrays are allocated by `workspace`; what else may allocate or return them is an `allocating_operation` here.
 """
 
-from parvmc.dispatch import operation, otherwise
+from parvmc.dispatch import allocating_operation, operation, otherwise
 
 
-@operation
+@allocating_operation
 def workspace(state, lanes):
     """Return the pack of arrays that the state derives from the positions of one batch, not yet filled."""
 
@@ -80,7 +82,7 @@ def amplitude_ratio(state, work, positions, move, real, imaginary):
     """
 
 
-@operation
+@allocating_operation
 def phase(state, work, positions, phases):
     """Add arg psi (radian, modulo 2 pi) to phases float64[lanes]."""
 
@@ -100,7 +102,7 @@ def trial_drift(state, work, positions, particle, displacement, gradients):
     """Add the same at the place to which `ratio` was last asked to displace that particle; nothing is accepted yet."""
 
 
-@operation
+@allocating_operation
 def hidden_layer(state, work):
     """Return float64[hidden, lanes], where `draw_hidden` puts, and `draw_visible` looks for, how many copies are on."""
 
@@ -110,7 +112,7 @@ def draw_hidden(state, work, randoms):
     """Draw the hidden layer from P(h|x), x the positions of the last `rebuild`."""
 
 
-@operation
+@allocating_operation
 def draw_visible(state, work, positions, randoms, scratch):
     """Draw the positions from P(x|h), a Gaussian for every coordinate, and rebuild; scratch: float64[2, lanes]."""
 
@@ -175,7 +177,7 @@ def local_energy(hamiltonian, state, work, positions, scratch, table):
     """
 
 
-@operation
+@allocating_operation
 def measure(observable, state, work, positions, randoms, scratch, row):
     """Add to row float64[size] what the observable finds in one batch, a mean over its lanes.
 
@@ -183,7 +185,7 @@ def measure(observable, state, work, positions, randoms, scratch, row):
     """
 
 
-@operation
+@allocating_operation
 def sweep(sampler, state, work, positions, randoms, scratch):
     """Propose one move for every particle, or as many as there are sites, in every lane and return how many were
     accepted.

@@ -53,14 +53,16 @@ def empty_samples(simulation, measurements):
     return Samples(shape, energies, count, simulation.space.units, keeps(simulation.deck, state, count))
 
 
-def compile_kernels(simulation, sampler, hamiltonian, state, positions, randoms):
-    """Call the kernels of an iteration on no work; the arrays are those of one batch."""
-    samples = empty_samples(simulation, 0)
-    walk.sample(sampler, hamiltonian, state, positions, randoms, 0, len(simulation.components), samples.values[:1])
+def kernel_calls(simulation, sampler, hamiltonian, state, positions, randoms):
+    """Return a call on no work of each kernel of an iteration; the arrays are those of one batch."""
+    samples, walking = empty_samples(simulation, 0), (sampler, hamiltonian, state, positions, randoms, 0)
+    found = [lambda: walk.sample(*walking, len(simulation.components), samples.values[:1])]
     if not samples.keeps:
-        walk.differentiate(state, positions[0], np.empty((simulation.vector.size, simulation.lanes)))
+        derivatives = np.empty((simulation.vector.size, simulation.lanes))
+        found.append(lambda: walk.differentiate(state, positions[0], derivatives))
     if declarations.listed(simulation.deck.sampler, simulation.space) is not None:
-        walk.amplitudes(state, positions, np.zeros((1, simulation.lanes)))
+        found.append(lambda: walk.amplitudes(state, positions, np.zeros((1, simulation.lanes))))
+    return found
 
 
 def optimize(simulation):
@@ -105,6 +107,7 @@ def optimize(simulation):
             "exchange_seconds": world.exchanging - exchanging,
             "solve_seconds": solve,
         }
+        del sums  # a covariance, which would be there beside the next one's
         for name, value in report.items():
             simulation.history[name].append(value)
         yield {"phase": "optimization", "iteration": simulation.iteration, "of": deck.optimizer.iterations, **report}

@@ -129,7 +129,7 @@ class World:
     def one_per_node_first(self, work):
         """Call `work` on one rank of each node, then on the others: the first compiles, the others load what it
         left."""
-        if self._comm is None:
+        if self.size == 1:
             work()
             return
         from mpi4py import MPI
@@ -141,6 +141,7 @@ class World:
         if node.rank != 0:
             work()
         node.Free()
+        self.wait()  # the others may be many on few cores
 
     def wait(self):
         """Wait for all ranks without keeping a core busy: waiting ranks of MPI libraries spin."""

@@ -165,7 +165,6 @@ def pretrain(simulation):
     share, batches = simulation.share, simulation.batches
     rows = range(share.start * measurements, share.stop * measurements)
     samples = np.empty((len(share), measurements, 1 + count, simulation.lanes))
-    _compile(simulation, machine)
     while simulation.pretrained < settings.iterations:
         started = time.monotonic()
         before = simulation.positions.copy(), simulation.randoms.copy()
@@ -201,15 +200,14 @@ def pretrain(simulation):
         yield report | known | {"seconds": time.monotonic() - started}
 
 
-def _compile(simulation, machine):
-    """Call the kernels on no work, one rank of each node first."""
-
-    def call():
-        none, lanes = simulation.positions[:0], simulation.lanes
-        _walk_chains(simulation, machine, none, np.empty((0, 0, 1 + machine.count, lanes)))
-        on_data(simulation, machine, none)
-
-    simulation.world.one_per_node_first(call)
+def kernel_calls(simulation):
+    """Return a call on no work of each kernel of the stage."""
+    machine, none, lanes = Machine.of(simulation), simulation.positions[:0], simulation.lanes
+    samples = np.empty((0, 0, 1 + machine.count, lanes))
+    return [
+        lambda: _walk_chains(simulation, machine, none, samples),
+        lambda: on_data(simulation, machine, none),
+    ]
 
 
 def _packs(simulation, machine):

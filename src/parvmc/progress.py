@@ -94,7 +94,7 @@ class Progress:
         self._form = FORMATS[form]
         self._phase = None
         self._printed = self._shown = 0.0
-        self._interval = SECONDS_ON_TERMINAL if sys.stdout.isatty() else SECONDS_IN_LOG
+        self._between = SECONDS_ON_TERMINAL if sys.stdout.isatty() else SECONDS_IN_LOG
         self._live = LiveLine(sys.stdout) if speaks and not quiet and form == "text" else None
 
     def clear(self):
@@ -129,7 +129,8 @@ class Progress:
     def report(self, line):
         """Show a stage's report on the live line; print it if it is its phase's last or a step was taken back.
 
-        Without a live line it is printed as well if its phase is new or the last line is long ago.
+        Without a live line it is printed as well if its phase is new or the last line is long ago, of kernels that are
+        compiled not so long.
         """
         if not self._speaks or self._quiet:
             return
@@ -140,7 +141,8 @@ class Progress:
                 self._shown = now
                 self._live.show(told(line, left, SHORT))
             return
-        if expected and line["phase"] == self._phase and now - self._printed < self._interval:
+        between = SECONDS_ON_TERMINAL if line["phase"] == "compilation" else self._between
+        if expected and line["phase"] == self._phase and now - self._printed < between:
             return
         self._phase, self._printed = line["phase"], now
         fields = {name: value for name, value in line.items() if name != "keep"}

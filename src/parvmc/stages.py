@@ -8,8 +8,7 @@ import time
 
 import numpy as np
 
-from parvmc import declarations, enumeration, launch, optimization, spaces, statistics, walk
-from parvmc.observables.several import Nothing
+from parvmc import declarations, enumeration, launch, optimization, pretraining, spaces, statistics, walk
 from parvmc.simulation import MOVES_PER_CALL, NotFinite
 
 TUNING_SWEEPS = 20
@@ -19,33 +18,30 @@ BETAS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Candidates of the control variate's beta, in units of the root of the largest trap frequency."""
 
 
-def compile_kernels(simulation):
-    """Call every kernel that the run needs on no work, one rank of each node first: the others load what it left."""
-    yield {"phase": "compilation", "sweep": 0, "of": 1}
+def kernel_calls(simulation):
+    """Return a call on no work of each kernel that the run will need; together they compile all of them."""
     lanes, rows = simulation.lanes, len(simulation.columns)
     positions, randoms = simulation.positions[:1].copy(), simulation.randoms[:1].copy()
     sampler, hamiltonian, state = simulation.sampler_pack(), simulation.hamiltonian_pack(), simulation.state_pack()
     observables = simulation.observables_pack()
+    found = [lambda: walk.equilibrate(sampler, state, positions, randoms, 0)]
+    if simulation.pretrained < simulation.deck.pretrain.iterations:
+        found += pretraining.kernel_calls(simulation)
+    if simulation.deck.optimizer.iterations:  # compiling these takes longest
+        found += optimization.kernel_calls(simulation, sampler, hamiltonian, state, positions, randoms)
+    series, walker_sums, observed = np.empty((1, 0, rows)), np.empty((1, lanes)), np.empty((1, 0, observables.size))
+    walking = sampler, hamiltonian, state, observables, positions, randoms, 0
+    return [*found, lambda: walk.observe(*walking, series, walker_sums, observed)]
 
-    def call():
-        walk.equilibrate(sampler, state, positions, randoms, 0)
-        if simulation.deck.optimizer.iterations:  # compiling these takes longest
-            optimization.compile_kernels(simulation, sampler, hamiltonian, state, positions, randoms)
-        walk.observe(
-            sampler,
-            hamiltonian,
-            state,
-            observables,
-            positions,
-            randoms,
-            0,
-            np.empty((1, 0, rows)),
-            np.empty((1, lanes)),
-            np.empty((1, 0, observables.size)),
-        )
 
-    simulation.world.one_per_node_first(call)
-    yield {"phase": "compilation", "sweep": 1, "of": 1, "warnings": launch.cache_warnings(simulation.world)}
+def compile_kernels(simulation):
+    """Call each kernel that the run needs, one rank of each node first: the others load what it left."""
+    calls = kernel_calls(simulation)
+    report = {"phase": "compilation", "of": len(calls)}
+    for done, call in enumerate(calls):
+        yield report | {"sweep": done}
+        simulation.world.one_per_node_first(call)
+    yield report | {"sweep": len(calls), "warnings": launch.cache_warnings(simulation.world)}
 
 
 def _walk(simulation, done, sweeps):
@@ -85,21 +81,25 @@ def settle(simulation):
 
 
 def _best_beta(simulation):
-    """Return the candidate whose estimator varies least over the walkers as they are."""
-    variances = {}
+    """Return the candidate whose estimator varies least over the walkers as they are.
+
+    The kernel is that of production, observables included: another would have to be compiled. What they find is of no
+    interest, and the random numbers that they may draw are those of copies.
+    """
+    variances, observables = {}, simulation.observables_pack()
     for beta in (factor * simulation.space.inverse_length for factor in BETAS):
         series = np.empty((len(simulation.share), 1, len(simulation.columns)))
         walk.observe(
             simulation.sampler_pack(),
             simulation.hamiltonian_pack(beta),
             simulation.state_pack(),
-            Nothing(),
+            observables,
             simulation.positions,
-            simulation.randoms,
+            simulation.randoms.copy(),
             0,
             series,
             np.zeros_like(simulation.walker_sums),
-            np.empty((len(simulation.share), 1, 0)),
+            np.zeros((len(simulation.share), 1, observables.size)),
         )
         means = simulation.world.sum(series[:, 0], simulation.batches) / simulation.batches
         variances[beta] = means[3] - means[0] ** 2

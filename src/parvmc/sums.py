@@ -20,11 +20,17 @@ def folds(terms, bounds, count):
         exponent = np.maximum(np.frexp(bounds * count)[1], -900)  # terms below 2^-900 leave no bits to keep
         first = np.where(np.isfinite(bounds), np.ldexp(1.5, exponent), np.nan)
         second = np.ldexp(1.5, exponent - 53 + math.ceil(math.log2(count)) + 1)
-        found = np.zeros((2, *np.shape(bounds)))
+        del exponent  # bounds can be as many as the elements of a large matrix
+        found, high, rest = np.zeros((2, *np.shape(bounds))), np.empty_like(first), np.empty_like(first)
         for term in terms:
-            high = (term + first) - first
+            np.add(term, first, out=high)
+            high -= first
             found[0] += high
-            found[1] += (term - high + second) - second
+            np.subtract(term, high, out=rest)
+            rest += second
+            rest -= second
+            found[1] += rest
+            del term  # before the next one is made
     return found
 
 

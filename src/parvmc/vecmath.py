@@ -151,6 +151,20 @@ def sine_and_cosine(u):
 
 
 @row_function
+def copy(row, target):
+    """Copy a row; an assignment of arrays would be checked for their shapes, which takes long to compile."""
+    for lane in range(row.size):
+        target[lane] = row[lane]
+
+
+@row_function
+def shift(number, row):
+    """Add a number to all of a row."""
+    for lane in range(row.size):
+        row[lane] += number
+
+
+@row_function
 def multiply_exponential(exponent, ratios):
     """Multiply each of the ratios by e^exponent."""
     for lane in range(ratios.size):

@@ -18,6 +18,7 @@ from parvmc.operations import (
     sweep,
     workspace,
 )
+from parvmc.vecmath import copy
 
 MOMENTS = ("energy", "local_energy", "local_energy_squared", "energy_squared")
 """Columns that `observe` fills before those of the components; "energy" is the estimator, "energy_squared" its
@@ -60,13 +61,14 @@ def sample(sampler, hamiltonian, state, positions, randoms, thinning, components
             for _ in range(thinning):
                 accepted += sweep(sampler, state, work, positions[batch], randoms[batch], scratch)
             local_energy(hamiltonian, state, work, positions[batch], scratch, table)
-            samples[batch, measurement, 0] = table[1]
+            copy(table[1], samples[batch, measurement, 0])
             if is_complex(state):
-                samples[batch, measurement, 1] = table[2 + components]
+                copy(table[2 + components], samples[batch, measurement, 1])
             if differentiates:
                 log_derivatives(state, work, positions[batch], samples[batch, measurement, energies:])
             else:
-                samples[batch, measurement, energies:] = positions[batch]
+                for unit in range(units):
+                    copy(positions[batch, unit], samples[batch, measurement, energies + unit])
     return accepted
 
 

@@ -13,7 +13,7 @@ from parvmc.observables.spins import errors
 from parvmc.operations import is_complex, log_amplitude, measure, phase, rebuild, workspace
 from parvmc.spaces import Spins
 from parvmc.values import Quantity
-from parvmc.vecmath import exp, sine_and_cosine
+from parvmc.vecmath import copy, exp, sine_and_cosine
 
 TURN = 0.15915494309189535  # 1 / (2 pi)
 
@@ -130,7 +130,8 @@ def _measure(observable, state, work, positions, randoms, scratch, row):
     swapped, rows = scratch[:units], scratch[units : units + 5]
     rows[:] = 0.0
     logarithms, present, phases, present_phases, excess = rows[0], rows[1], rows[2], rows[3], rows[4]
-    swapped[:] = positions
+    for site in range(units):
+        copy(positions[site], swapped[site])
     for site in observable.sites:
         _swap(positions[site], swapped[site])
         if observable.kept:

@@ -29,7 +29,7 @@ from parvmc.operations import (
     trial_drift,
     workspace,
 )
-from parvmc.vecmath import multiply_exponential
+from parvmc.vecmath import multiply_exponential, shift
 
 
 @settings
@@ -173,7 +173,7 @@ def _gradient(state, work, positions, gradients, laplacian):
     for m in range(positions.shape[0]):
         curvature = state.curvature[m % state.dimensions]
         _add_multiple(-curvature, positions[m], gradients[m])
-        laplacian[:] -= curvature
+        shift(-curvature, laplacian)
 
 
 @row_function

@@ -6,6 +6,7 @@ import math
 from parvmc.dispatch import implements, row_function
 from parvmc.operations import log_amplitude, log_derivatives
 from parvmc.states.gaussian_rbm_lanes import GaussianRbm, add_multiple
+from parvmc.vecmath import copy, shift
 
 
 @row_function
@@ -47,7 +48,7 @@ def _log_derivatives(state, work, positions, derivatives):
             at += 1
     if state.trains_hidden:
         for j in range(hidden):
-            derivatives[at] = bias_rows[j]
+            copy(bias_rows[j], derivatives[at])
             at += 1
     if state.trains_weights:
         for m in range(units):
@@ -82,7 +83,7 @@ def _add_hidden_logarithm(power, u, logarithms):
 
 @implements(log_amplitude, GaussianRbm)
 def _log_amplitude(state, work, positions, logarithms):
-    logarithms[:] += state.constant
+    shift(state.constant, logarithms)
     for m in range(positions.shape[0]):
         _add_gaussian_logarithm(state.center[m], state.curvature[m], state.slope[m], positions[m], logarithms)
     for j in range(state.bias.size):

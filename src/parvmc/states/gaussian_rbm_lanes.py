@@ -6,7 +6,7 @@ import numpy as np
 
 from parvmc.dispatch import implements, row_function
 from parvmc.operations import accept, drift, gradient, ratio, rebuild, trial_drift, workspace
-from parvmc.vecmath import exp, multiply_exponential
+from parvmc.vecmath import exp, multiply_exponential, shift
 
 UNITS_PER_PRODUCT = 4  # factors (1 + u) multiplied before a division: 4 of them stay finite up to theta' = 177 each
 LARGEST_THETA = 600.0  # past this e^theta' is too near overflow to be carried
@@ -242,7 +242,7 @@ def _gradient(state, work, positions, gradients, laplacian):
     hidden = state.bias.size
     for j in range(hidden):
         _add_hidden_curvature(state.power * state.coupling_square[j], work.u[j], work.sigmoid[j], laplacian)
-    laplacian[:] -= state.curvature.sum()
+    shift(-state.curvature.sum(), laplacian)
     for m in range(positions.shape[0]):
         _add_linear(state.center[m], state.curvature[m], state.slope[m], positions[m], gradients[m])
         for j in range(0, hidden - 1, 2):

@@ -28,7 +28,7 @@ from parvmc.operations import (
     rebuild,
     workspace,
 )
-from parvmc.vecmath import exp, sine_and_cosine
+from parvmc.vecmath import copy, exp, sine_and_cosine
 
 TURN = 0.15915494309189535  # 1 / (2 pi)
 
@@ -141,7 +141,7 @@ def _flip_ratio(state, work, positions, move, ratios):
         site = state.moves[move, end]
         work.sites[end] = site
         if site >= 0:
-            work.spins[end] = positions[site]
+            copy(positions[site], work.spins[end])
 
 
 @row_function

@@ -20,7 +20,7 @@ from parvmc.operations import (
     workspace,
 )
 from parvmc.states import spin_rbm_rows as rows
-from parvmc.vecmath import exp, sine_and_cosine
+from parvmc.vecmath import copy, exp, sine_and_cosine
 
 LARGEST_THETA = 600.0  # past this e^theta', for complex parameters |e^theta'|^2, is too near overflow to be carried
 _TURN = 0.15915494309189535  # 1 / (2 pi)
@@ -173,7 +173,7 @@ def _tables(state, move):
 def _multiply_proposed(state, work, positions, move):
     """Fill trial with the product after a move."""
     fx, fy, bx, by = _tables(state, move)
-    rows.copy(positions[state.moves[move, 0]], work.sign)
+    copy(positions[state.moves[move, 0]], work.sign)
     work.trial[:] = 1.0
     work.trial_exponent[:] = 0
     multiply_all(state, work, fx, fy, bx, by, work.trial, work.trial_exponent)
@@ -280,7 +280,7 @@ def _begin_complex_amplitudes(state, work, positions):
 @implements(amplitude_ratio, ComplexSpinRbm)
 def _complex_amplitude_ratio(state, work, positions, move, real, imaginary):
     fx, fy, bx, by = _tables(state, move)
-    rows.copy(positions[state.moves[move, 0]], work.sign)
+    copy(positions[state.moves[move, 0]], work.sign)
     x, y, exponent = work.amplitude[0], work.amplitude[1], work.amplitude_exponent[0]
     multiply_complex(work, fx, fy, bx, by, x, y, exponent)
     rows.multiply_complex_amplitude(

@@ -257,13 +257,6 @@ def multiply_complex_amplitude(
 
 
 @row_function
-def copy(row, target):
-    """Copy a row; an assignment of arrays would be checked for their shapes, which takes long to compile."""
-    for lane in range(row.size):
-        target[lane] = row[lane]
-
-
-@row_function
 def add_multiple(factor, row, total):
     """Add a multiple of one row to another."""
     for lane in range(total.size):
