@@ -114,7 +114,10 @@ def _frame(axes, below, curves):
     if first.kind == "density_matrix_occupations":
         axes.set_xlim(0.5, min(MOST_ORBITALS, first.values.size) + 0.5)
         bottom.set_xticks(range(1, min(MOST_ORBITALS, first.values.size) + 1))
-    axes.legend(fontsize="small")
+    # beside curves that may be anywhere, below them is the only place that is always free
+    handles, labels = axes.get_legend_handles_labels()
+    named = dict(zip(labels, handles, strict=True))  # an exact curve over other bins has the same name
+    axes.figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=2, fontsize="small")
 
 
 def _last(measured):
