@@ -64,8 +64,9 @@ def drawn(tool, runs):
 
 
 def texts(axes):
-    """Return the texts of a legend."""
-    return [text.get_text() for text in axes.get_legend().get_texts()]
+    """Return the texts of the legend in a panel, or of the one beside it."""
+    legend = axes.get_legend() or axes.figure.legends[0]
+    return [text.get_text() for text in legend.get_texts()]
 
 
 def bars(axes, label=None):
