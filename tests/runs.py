@@ -20,7 +20,7 @@ equilibration = 60
 iterations = 20
 
 [production]
-samples = 8_388_608
+samples = 16_777_216
 """
 """8 batches; a few seconds on one rank."""
 

@@ -112,7 +112,8 @@ def _mirror(state, work, mask):
 
 @implements(operations.begin_amplitudes, RealTable, ComplexTable)
 def _begin_amplitudes(state, work, positions):
-    work.begun[:] = work.present
+    for lane in range(work.begun.size):
+        work.begun[lane] = work.present[lane]
 
 
 @implements(operations.amplitude_ratio, RealTable, ComplexTable)

@@ -117,8 +117,7 @@ def _sweep(sampler, state, work, positions, randoms, scratch):
         ratios[:] = 1.0
         operations.ratio(state, work, positions, particle, displacement, ratios)
         uniform(randoms, threshold)
-        common.decide(ratios, threshold, mask)
-        accepted += common.count(mask)
+        accepted += common.decide(ratios, threshold, mask)
         for axis in range(sampler.dimensions):
             common.move(mask, displacement[axis], positions[particle * sampler.dimensions + axis])
         operations.accept(state, work, mask)
@@ -286,9 +285,8 @@ def test_a_drift_that_diverges_moves_no_farther_than_diffusion():
 def test_what_is_no_number_is_rejected():
     """A ratio of zero or NaN is never accepted, also at a threshold of zero, and no NaN gets into a position."""
     mask, position = np.empty(4), np.arange(4.0)
-    common.decide(np.array([0.0, np.nan, 1e-300, 2.0]), np.array([0.0, 0.0, 0.0, 0.5]), mask)
+    assert common.decide(np.array([0.0, np.nan, 1e-300, 2.0]), np.array([0.0, 0.0, 0.0, 0.5]), mask) == 2
     assert mask.tolist() == [0.0, 0.0, 1.0, 1.0]
-    assert common.count(mask) == 2
     common.move(mask, np.array([np.inf, np.nan, 0.5, -0.5]), position)
     assert position.tolist() == [0.0, 1.0, 2.5, 2.5]
 

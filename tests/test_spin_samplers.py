@@ -114,9 +114,8 @@ def _sweep(sampler, state, work, positions, randoms, scratch):
         ratios[:] = 1.0
         operations.flip_ratio(state, work, positions, site, ratios)
         uniform(randoms, threshold)
-        common.decide(ratios, threshold, mask)
+        accepted += common.decide(ratios, threshold, mask)
         spin_moves.flip(mask, positions[site])
-        accepted += common.count(mask)
         operations.accept(state, work, mask)
     return accepted
 

@@ -43,9 +43,13 @@ def halve_chance(threshold):
 
 @row_function
 def _only_unequal(first, second, mask):
-    """Take back the acceptance of exchanges that change nothing."""
+    """Take back the acceptance of exchanges that change nothing, and return how many are left."""
+    accepted = 0
     for lane in range(mask.size):
-        mask[lane] = mask[lane] if first[lane] != second[lane] else 0.0
+        stays = mask[lane] > 0.5 and first[lane] != second[lane]
+        mask[lane] = 1.0 if stays else 0.0
+        accepted += stays
+    return accepted
 
 
 @row_function
@@ -71,18 +75,19 @@ def _sweep(sampler, state, work, positions, randoms, scratch):
         uniform(randoms, threshold)
         if proposal == sampler.particles - 1:
             halve_chance(threshold)  # else a flat psi would keep the parity of the number of spins that are up
-        accepted += decide(ratios, threshold, mask)
+        changed = decide(ratios, threshold, mask)
         if k >= 0:
-            _only_unequal(positions[i], positions[k], mask)
+            changed = _only_unequal(positions[i], positions[k], mask)
             flip(mask, positions[k])
         flip(mask, positions[i])
+        accepted += changed
         accept(state, work, mask)
     if sampler.mirrors:
         ratios[:] = 1.0
         mirror_ratio(state, work, positions, ratios)
         uniform(randoms, threshold)
         halve_chance(threshold)  # where psi is the same at both, walkers would only go to and fro
-        accepted += decide(ratios, threshold, mask)
+        decide(ratios, threshold, mask)
         for i in range(positions.shape[0]):
             flip(mask, positions[i])
         mirror(state, work, mask)
