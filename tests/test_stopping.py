@@ -141,7 +141,7 @@ def test_a_second_interrupt_ends_at_once(undisturbed, tmp_path):
 @pytest.mark.parametrize("name", ["STOP", "long.STOP"])
 def test_a_file_stops_a_run(parvmc, undisturbed, tmp_path, name):
     """STOP stops all runs of a folder, NAME.STOP one; none starts while it is there."""
-    process = started(undisturbed[0], tmp_path)
+    process = started(undisturbed[0], tmp_path, phase="optimization")
     (tmp_path / name).touch()
     assert_stopped(process, tmp_path, f"by the file {name}")
     refused = parvmc(undisturbed[0], "--resume")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from interpreted import short_walk
 
 from parvmc.walk import _mean
@@ -41,6 +42,7 @@ print(sum(sum(k.stats.cache_misses.values()) for k in kernels), sum(sum(k.stats.
 """
 
 
+@pytest.mark.slow  # test_warm.py shows it of a run
 def test_a_second_process_compiles_nothing(tmp_path):
     """The kernels of three kinds of state and five samplers come from the disk cache; the first process compiles."""
     program = CHILD.format(tests=str(Path(__file__).parent))

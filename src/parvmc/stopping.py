@@ -9,7 +9,7 @@ import numpy as np
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 GO_ON, TIME_LIMIT, STOP_FILE, SIGNALLED = 0, 1, 2, 128  # a signal n is SIGNALLED + n, as in a shell's exit status
-SECONDS_BETWEEN_LOOKS = 1.0  # for a STOP file, on a file system that may be far away
+SECONDS_BETWEEN_LOOKS = 0.5  # for a STOP file, on a file system that may be far away
 
 
 class Signals:
