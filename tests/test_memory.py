@@ -35,7 +35,7 @@ ONE = f"""
 system = {{kind = "trap", particles = 1, dimensions = 2}}
 state = [{{kind = "gaussian_rbm", hidden = 1}}]
 {SMALLEST}"""
-MANY = ["sampler.walkers=49152", "optimizer.samples=49152", "production.samples=327680"]
+MANY = ["sampler.walkers=32768", "optimizer.samples=32768", "production.samples=524288"]
 CASES = {
     "dense covariance": (TRAP, ['optimizer.method="dense"', "state.0.hidden=30"], "matrices"),
     "minsr": (TRAP, ['optimizer.method="minsr"', "optimizer.samples=3072"], "matrices_of_root"),

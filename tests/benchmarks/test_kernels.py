@@ -8,7 +8,7 @@ import pytest
 
 LEAST_RATIOS = {(2, 2, 2): 10.0, (2, 2, 8): 10.0, (2, 2, 32): 8.0, (10, 3, 10): 8.0, (50, 3, 20): 7.0}
 """Times the loop in C++, by (N, D, H): moves with a local energy after every sweep."""
-NOT_YET = {(2, 2, 2): "9.0", (2, 2, 8): "9.7", (50, 3, 20): "6.7"}
+NOT_YET = {(2, 2, 2): "9.0 to 9.3", (2, 2, 8): "9.7 to 10.0", (50, 3, 20): "6.7 to 6.8"}
 """What was measured where it is less."""
 LEAST_RATIO_ANYWHERE = 5.0
 
