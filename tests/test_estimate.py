@@ -5,7 +5,8 @@ import re
 import pytest
 
 from parvmc import config
-from parvmc.estimate import estimate, require_memory
+from parvmc.estimate import estimate
+from parvmc.memory import require_memory
 from parvmc.samples import Samples
 from parvmc.schema import DeckError
 from parvmc.values import DENSE_ARRAYS, SAMPLE_ARRAYS

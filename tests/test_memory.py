@@ -6,7 +6,7 @@ import peak_memory
 import pytest
 
 from parvmc import config, declarations
-from parvmc.estimate import memory
+from parvmc.memory import memory
 from parvmc.starting import starting_parameters
 from parvmc.states.product import TrialState
 

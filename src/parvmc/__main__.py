@@ -139,7 +139,8 @@ def _prepare(world, arguments, held):
         limit = None if options.time_limit is None else _time_limit(options.time_limit)
         deck, original = jobs.read_deck(options)
         check_ranks(deck, world.size)
-        from parvmc.estimate import estimate, require_memory
+        from parvmc.estimate import estimate
+        from parvmc.memory import require_memory
 
         if options.check:
             print(config.dumps(deck), estimate(deck, world.size), sep="\n")
