@@ -13,9 +13,11 @@ import pkgutil
 from dataclasses import dataclass
 
 import numba
+from numba.core.registry import CPUDispatcher
 from numba.extending import overload
 
 from parvmc.kernel_cache import KernelCache
+from parvmc.linking import link_first
 
 KERNEL_OPTIONS = {
     # numpy's error model: with Python's each division is a branch and the loop is not vectorised
@@ -34,7 +36,29 @@ A pack has many arrays; to count each of them in every function is a third of al
 neither allocate an array (numba refuses) nor return one, nor call what returns one (nobody would ever free it).
 """
 
-row_function = numba.njit(**KERNEL_OPTIONS, **INSIDE)
+if not numba.config.DISABLE_JIT:
+    link_first()
+
+
+class RowFunction(CPUDispatcher):
+    """A function that kernels call, without machine code of its own; for a call from Python there is a twin with it."""
+
+    @functools.cached_property
+    def twin(self):
+        """The same, compiled with the wrapper that Python needs."""
+        return numba.njit(**KERNEL_OPTIONS, **INSIDE)(self.py_func)
+
+    def __call__(self, *arguments):
+        """Return what the twin returns."""
+        return self.twin(*arguments)
+
+
+def row_function(function):
+    """Decorate what kernels call."""
+    if numba.config.DISABLE_JIT:
+        return function
+    options = KERNEL_OPTIONS | INSIDE | {"nopython": True, "no_cpython_wrapper": True}
+    return RowFunction(function, targetoptions=options)
 
 
 def kernel(function):
