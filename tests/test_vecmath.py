@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from parvmc.vecmath import exp, log, sine_and_cosine
+from parvmc.vecmath import exp, inverse_root, log, sine_and_cosine
 
 
 @numba.njit
@@ -83,6 +83,36 @@ def test_log_is_right_to_one_unit_in_the_last_place():
         for x, value in zip(arguments.tolist(), results.tolist(), strict=True):
             expected = Decimal(x).ln()
             assert abs(Decimal(value) - expected) <= Decimal(math.ulp(float(expected)))
+
+
+@numba.njit
+def inverse_root_row(values, results):
+    """Fill results with 1 / sqrt of values, in a loop that is vectorised."""
+    for index in range(values.size):
+        results[index] = inverse_root(values[index])
+
+
+def test_inverse_root_is_right_to_one_unit_in_the_last_place():
+    """Against decimal arithmetic of 40 digits: two binades, where the first guess is what it ever is, the whole range,
+    and near one."""
+    generator = np.random.default_rng(1)
+    parts = [1.0 + 3.0 * generator.random(20_000), np.exp(generator.uniform(-707.0, 707.0, 4000))]
+    near = [1.0, 4.0, math.nextafter(1.0, 0.0), math.nextafter(1.0, 2.0), 2.0**-1021, 2.0**1021]
+    arguments = np.concatenate([*parts, 1.0 + 1e-6 * generator.uniform(-1, 1, 2000), near])
+    results = np.empty_like(arguments)
+    inverse_root_row(arguments, results)
+    with localcontext(prec=40):
+        for x, value in zip(arguments.tolist(), results.tolist(), strict=True):
+            expected = 1 / Decimal(x).sqrt()
+            assert abs(Decimal(value) - expected) <= Decimal(math.ulp(float(expected)))
+
+
+def test_inverse_root_at_its_ends():
+    """Two particles in one place make a number beyond all measure; what is no number stays so."""
+    results = np.empty(2)
+    inverse_root_row(np.array([0.0, np.nan]), results)
+    assert 1e154 < results[0] < np.inf
+    assert math.isnan(results[1])
 
 
 @numba.njit

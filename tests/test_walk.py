@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from interpreted import short_walk
 
-from parvmc.walk import _mean
+from parvmc.walk import _mean, _mean_square
 
 
 def test_interpreted_kernels_equal_compiled_ones(tmp_path):
@@ -24,11 +24,12 @@ def test_interpreted_kernels_equal_compiled_ones(tmp_path):
     assert compiled["machine accepted"].all()
 
 
-def test_mean_is_the_mean_for_any_number_of_lanes():
-    """Halves folded onto each other: all sizes up to 70, odd ones too."""
-    for size in range(1, 71):
+def test_means_of_any_number_of_lanes():
+    """Whole blocks of 32 and what is left of them: all sizes up to 100, odd ones too."""
+    for size in range(1, 101):
         row = np.random.default_rng(size).standard_normal(size)
-        assert abs(_mean(row.copy()) - row.mean()) < 1e-15 * size
+        assert abs(_mean(row) - row.mean()) < 1e-15 * size
+        assert abs(_mean_square(row) - (row * row).mean()) < 1e-15 * size
 
 
 CHILD = """

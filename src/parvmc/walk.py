@@ -90,19 +90,30 @@ def amplitudes(state, positions, logarithms):
 
 
 @row_function
+def _four(row, lane):
+    return (row[lane] + row[lane + 8]) + (row[lane + 16] + row[lane + 24])
+
+
+@row_function
+def _four_squares(row, lane):
+    w, x, y, z = row[lane], row[lane + 8], row[lane + 16], row[lane + 24]
+    return (w * w + x * x) + (y * y + z * z)
+
+
+@row_function
 def _mean(row):
     """Return the mean of a row, as eight sums of every eighth value, which make one vector, in a fixed order."""
     a = b = c = d = e = f = g = h = 0.0
-    whole = row.size - row.size % 8
-    for lane in range(0, whole, 8):
-        a += row[lane]
-        b += row[lane + 1]
-        c += row[lane + 2]
-        d += row[lane + 3]
-        e += row[lane + 4]
-        f += row[lane + 5]
-        g += row[lane + 6]
-        h += row[lane + 7]
+    whole = row.size - row.size % 32
+    for lane in range(0, whole, 32):
+        a += _four(row, lane)
+        b += _four(row, lane + 1)
+        c += _four(row, lane + 2)
+        d += _four(row, lane + 3)
+        e += _four(row, lane + 4)
+        f += _four(row, lane + 5)
+        g += _four(row, lane + 6)
+        h += _four(row, lane + 7)
     total = ((a + e) + (c + g)) + ((b + f) + (d + h))
     for lane in range(whole, row.size):
         total += row[lane]
@@ -110,9 +121,23 @@ def _mean(row):
 
 
 @row_function
-def _square(row, squares):
-    for lane in range(row.size):
-        squares[lane] = row[lane] * row[lane]
+def _mean_square(row):
+    """Return the mean of a row's squares, likewise."""
+    a = b = c = d = e = f = g = h = 0.0
+    whole = row.size - row.size % 32
+    for lane in range(0, whole, 32):
+        a += _four_squares(row, lane)
+        b += _four_squares(row, lane + 1)
+        c += _four_squares(row, lane + 2)
+        d += _four_squares(row, lane + 3)
+        e += _four_squares(row, lane + 4)
+        f += _four_squares(row, lane + 5)
+        g += _four_squares(row, lane + 6)
+        h += _four_squares(row, lane + 7)
+    total = ((a + e) + (c + g)) + ((b + f) + (d + h))
+    for lane in range(whole, row.size):
+        total += row[lane] * row[lane]
+    return total / row.size
 
 
 @row_function
@@ -133,7 +158,6 @@ def observe(sampler, hamiltonian, state, observables, positions, randoms, thinni
     work = workspace(state, lanes)
     scratch = np.empty((units + 16, lanes))
     table = np.empty((series.shape[2] - 2, lanes))
-    squares = np.empty(lanes)
     accepted = 0
     for batch in range(batches):
         rebuild(state, work, positions[batch])
@@ -143,15 +167,12 @@ def observe(sampler, hamiltonian, state, observables, positions, randoms, thinni
             local_energy(hamiltonian, state, work, positions[batch], scratch, table)
             _add(table[0], walker_sums[batch])
             row = series[batch, step]
-            _square(table[1], squares)
-            row[2] = _mean(squares)
-            if is_complex(state):
-                _square(table[table.shape[0] - 1], squares)
-                row[2] += _mean(squares)
-            _square(table[0], squares)
-            row[3] = _mean(squares)
             row[0] = _mean(table[0])
             row[1] = _mean(table[1])
+            row[2] = _mean_square(table[1])
+            if is_complex(state):
+                row[2] += _mean_square(table[table.shape[0] - 1])
+            row[3] = _mean_square(table[0])
             for component in range(table.shape[0] - 2):
                 row[4 + component] = _mean(table[2 + component])
             measure(observables, state, work, positions[batch], randoms[batch], scratch, observed[batch, step])

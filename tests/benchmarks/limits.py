@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from parvmc import dispatch, randoms
-from parvmc.vecmath import exp
+from parvmc.vecmath import exp, inverse_root
 
 LANES = 128
 CHAIN = 16  # multiply-adds of a lane in one pass, in four chains: their latency is hidden, loads and stores are few
@@ -40,10 +40,10 @@ def _quotients(rows, words, times):
 
 
 @_kernel
-def _roots(rows, words, times):
+def _inverse_roots(rows, words, times):
     for _ in range(times):
         for lane in range(rows.shape[1]):
-            rows[1, lane] = rows[0, lane] ** 0.5
+            rows[1, lane] = inverse_root(rows[0, lane])
 
 
 @_kernel
@@ -60,7 +60,7 @@ OPERATIONS = {
     "exponential": (_exponentials, 1),
     "random number": (_uniforms, 1),
     "division": (_quotients, 1),
-    "square root": (_roots, 1),
+    "inverse root": (_inverse_roots, 1),
     "multiply-add": (_multiply_adds, CHAIN),
 }
 
@@ -86,7 +86,7 @@ def trap(particles, dimensions, hidden):
 
     A move takes D + 1 random numbers, an exponential for each hidden unit and one for the Gaussian, a division, and
     D + 2 multiply-adds for each hidden unit (theta, u, the product). A local energy takes a division for each hidden
-    unit, a multiply-add for each of its couplings, and a root, a division and D multiply-adds for each pair.
+    unit, a multiply-add for each of its couplings, and one over a root and D multiply-adds for each pair.
     """
     units, pairs = particles * dimensions, particles * (particles - 1) // 2
     moves = {
@@ -96,8 +96,8 @@ def trap(particles, dimensions, hidden):
         "multiply-add": particles * hidden * (dimensions + 2),
     }
     energy = {
-        "division": hidden + pairs,
-        "square root": pairs,
+        "division": hidden,
+        "inverse root": pairs,
         "multiply-add": units * hidden + 2 * hidden + 3 * units + pairs * dimensions,
     }
     both = {name: moves.get(name, 0) + energy.get(name, 0) for name in OPERATIONS}

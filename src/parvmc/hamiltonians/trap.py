@@ -1,6 +1,5 @@
 """Particles in a harmonic trap, with or without a pair interaction."""
 
-import math
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -30,6 +29,7 @@ from parvmc.operations import (
 )
 from parvmc.references import exact_energy
 from parvmc.spaces import Space
+from parvmc.vecmath import inverse_root
 
 INTERACTIONS = discover(interactions)
 
@@ -131,10 +131,28 @@ def _pack(system, control):
 
 
 @row_function
-def _add_kinetic_and_trap(squared_frequency, position, slope, kinetic, trap):
+def _add_squares(squared_frequency, position, slope, kinetic, trap):
+    """Add (d ln psi / dx)^2 and omega^2 x^2 of one coordinate."""
     for lane in range(position.size):
-        kinetic[lane] -= 0.5 * slope[lane] * slope[lane]
-        trap[lane] += 0.5 * squared_frequency * position[lane] * position[lane]
+        kinetic[lane] += slope[lane] * slope[lane]
+        trap[lane] += squared_frequency * position[lane] * position[lane]
+
+
+@row_function
+def _add_squares_of_two(x_squared_frequency, x, x_slope, y_squared_frequency, y, y_slope, kinetic, trap):
+    for lane in range(x.size):
+        kinetic[lane] += x_slope[lane] * x_slope[lane] + y_slope[lane] * y_slope[lane]
+        trap[lane] += x_squared_frequency * x[lane] * x[lane] + y_squared_frequency * y[lane] * y[lane]
+
+
+@row_function
+def _add_up(kinetic, trap, pairs, total, estimator):
+    """Make energies of the sums of squares, and the total."""
+    for lane in range(total.size):
+        kinetic[lane] *= -0.5
+        trap[lane] *= 0.5
+        total[lane] = kinetic[lane] + trap[lane] + pairs[lane]
+        estimator[lane] = total[lane]
 
 
 @row_function
@@ -181,31 +199,41 @@ def _add_flux(first, second, first_slope, second_slope, flux):
 def _add_variate(beta, dimensions, kinetic_pole, squared_distance, flux, variate, kinetic_variate):
     """Add C/2 of one pair, u'' + (D - 1) u'/r + (u'/r) r_ij . (grad_i - grad_j) ln psi, plain and times kappa."""
     for lane in range(variate.size):
-        distance = math.sqrt(squared_distance[lane])
-        shrink = 1.0 / (1.0 + beta * distance)
+        inverse = inverse_root(squared_distance[lane])
+        shrink = 1.0 / (1.0 + beta * squared_distance[lane] * inverse)
         slope = shrink * shrink
-        pair = -2.0 * beta * shrink * slope + slope / distance * (dimensions - 1 + flux[lane])
+        pair = -2.0 * beta * shrink * slope + slope * inverse * (dimensions - 1 + flux[lane])
         variate[lane] += pair
         kinetic_variate[lane] += kinetic_pole * pair
 
 
+@row_function
+def _take_variate_off(kinetic_scale, pair_scale, variate, kinetic_variate, kinetic, trap, pairs, estimator):
+    for lane in range(estimator.size):
+        kinetic[lane] -= kinetic_scale * kinetic_variate[lane]
+        pairs[lane] -= pair_scale * variate[lane]
+        estimator[lane] = kinetic[lane] + trap[lane] + pairs[lane]
+
+
 @implements(local_energy, Trap)
 def _local_energy(hamiltonian, state, work, positions, scratch, table):
-    units, lanes = positions.shape
-    dimensions = hamiltonian.dimensions
+    units, dimensions = positions.shape[0], hamiltonian.dimensions
     slopes = scratch[:units]
     squared_distance, flux = scratch[units], scratch[units + 1]
     variate, kinetic_variate = scratch[units + 2], scratch[units + 3]
     estimator, total, kinetic, trap, pairs = table[0], table[1], table[2], table[3], table[4]
     slopes[:] = 0.0
-    table[:] = 0.0
+    table[2:] = 0.0
     gradient(state, work, positions, slopes, kinetic)
-    for lane in range(lanes):
-        kinetic[lane] *= -0.5
-    for unit in range(units):
-        _add_kinetic_and_trap(hamiltonian.squared_frequency[unit], positions[unit], slopes[unit], kinetic, trap)
-    variate[:] = 0.0
-    kinetic_variate[:] = 0.0
+    frequency = hamiltonian.squared_frequency
+    for m in range(0, units - 1, 2):
+        n = m + 1
+        _add_squares_of_two(frequency[m], positions[m], slopes[m], frequency[n], positions[n], slopes[n], kinetic, trap)
+    if units % 2:
+        _add_squares(frequency[units - 1], positions[units - 1], slopes[units - 1], kinetic, trap)
+    if hamiltonian.controlled:
+        variate[:] = 0.0
+        kinetic_variate[:] = 0.0
     if interacts(hamiltonian.interaction) or hamiltonian.controlled:
         for second in range(dimensions, units, dimensions):
             for first in range(0, second, dimensions):
@@ -218,9 +246,8 @@ def _local_energy(hamiltonian, state, work, positions, scratch, table):
                         _add_flux(positions[i], positions[j], slopes[i], slopes[j], flux)
                     kappa = hamiltonian.kinetic_pole[first // dimensions, second // dimensions]
                     _add_variate(hamiltonian.beta, dimensions, kappa, squared_distance, flux, variate, kinetic_variate)
-    scale = 1.0 / max(dimensions - 1, 1)
-    for lane in range(lanes):
-        total[lane] = kinetic[lane] + trap[lane] + pairs[lane]
-        kinetic[lane] -= scale * kinetic_variate[lane]
-        pairs[lane] -= hamiltonian.interaction_pole * scale * variate[lane]
-        estimator[lane] = kinetic[lane] + trap[lane] + pairs[lane]
+    _add_up(kinetic, trap, pairs, total, estimator)
+    if hamiltonian.controlled:
+        scale = 1.0 / max(dimensions - 1, 1)
+        pair_scale = hamiltonian.interaction_pole * scale
+        _take_variate_off(scale, pair_scale, variate, kinetic_variate, kinetic, trap, pairs, estimator)

@@ -223,12 +223,12 @@ def _accept(state, work, mask):
 
 
 @row_function
-def _add_hidden_curvature(factor, u, sigmoid, laplacian):
-    """Fill the sigmoid s = u / (1 + u) and add factor s (1 - s), both without cancellation near saturation."""
+def _add_hidden_curvature(constant, factor, u, sigmoid, laplacian):
+    """Fill the sigmoid s = u / (1 + u) and add constant + factor s (1 - s), without cancellation near saturation."""
     for lane in range(u.size):
         complement = 1.0 / (1.0 + u[lane])
         sigmoid[lane] = u[lane] * complement
-        laplacian[lane] += factor * sigmoid[lane] * complement
+        laplacian[lane] += constant + factor * sigmoid[lane] * complement
 
 
 @row_function
@@ -237,15 +237,31 @@ def _add_linear(center, curvature, slope, position, gradient):
         gradient[lane] += slope - curvature * (position[lane] - center)
 
 
+@row_function
+def _add_linear_and_two_multiples(center, curvature, slope, position, factor, row, other_factor, other, gradient):
+    for lane in range(position.size):
+        linear = slope - curvature * (position[lane] - center)
+        gradient[lane] += linear + factor * row[lane] + other_factor * other[lane]
+
+
 @implements(gradient, GaussianRbm)
 def _gradient(state, work, positions, gradients, laplacian):
-    hidden = state.bias.size
+    hidden, constant = state.bias.size, -state.curvature.sum()
+    if hidden == 0:
+        shift(constant, laplacian)
     for j in range(hidden):
-        _add_hidden_curvature(state.power * state.coupling_square[j], work.u[j], work.sigmoid[j], laplacian)
-    shift(-state.curvature.sum(), laplacian)
+        factor = state.power * state.coupling_square[j]
+        _add_hidden_curvature(constant if j == 0 else 0.0, factor, work.u[j], work.sigmoid[j], laplacian)
     for m in range(positions.shape[0]):
-        _add_linear(state.center[m], state.curvature[m], state.slope[m], positions[m], gradients[m])
-        for j in range(0, hidden - 1, 2):
+        center, curvature, slope = state.center[m], state.curvature[m], state.slope[m]
+        if hidden < 2:
+            _add_linear(center, curvature, slope, positions[m], gradients[m])
+        else:
+            factor, other, row = state.power * state.coupling[m, 0], state.power * state.coupling[m, 1], work.sigmoid
+            _add_linear_and_two_multiples(
+                center, curvature, slope, positions[m], factor, row[0], other, row[1], gradients[m]
+            )
+        for j in range(2, hidden - 1, 2):
             factor, other = state.power * state.coupling[m, j], state.power * state.coupling[m, j + 1]
             _add_two_multiples(factor, work.sigmoid[j], other, work.sigmoid[j + 1], gradients[m])
         if hidden % 2:

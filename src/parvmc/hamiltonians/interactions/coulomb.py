@@ -1,6 +1,5 @@
 """Coulomb repulsion."""
 
-import math
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Unit, doc
@@ -16,6 +15,7 @@ from parvmc.operations import (
     interacts,
     pair_energy,
 )
+from parvmc.vecmath import inverse_root
 
 
 @settings
@@ -68,7 +68,7 @@ def _interacts(interaction):
 @row_function
 def _add_inverse(strength, squared_distance, energy):
     for lane in range(energy.size):
-        energy[lane] += strength / math.sqrt(squared_distance[lane])
+        energy[lane] += strength * inverse_root(squared_distance[lane])
 
 
 @implements(pair_energy, Coulomb)

@@ -1,6 +1,5 @@
 """Coulomb repulsion softened at the origin, which is needed in one dimension."""
 
-import math
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Unit, doc
@@ -8,6 +7,7 @@ from annotated_types import Ge, Gt, Unit, doc
 from parvmc.declarations import interaction_pack
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.operations import interacts, pair_energy
+from parvmc.vecmath import inverse_root
 
 
 @settings
@@ -39,7 +39,7 @@ def _interacts(interaction):
 @row_function
 def _add(strength, squared_softening, squared_distance, energy):
     for lane in range(energy.size):
-        energy[lane] += strength / math.sqrt(squared_distance[lane] + squared_softening)
+        energy[lane] += strength * inverse_root(squared_distance[lane] + squared_softening)
 
 
 @implements(pair_energy, SoftCoulomb)

@@ -1,6 +1,5 @@
 """Screened Coulomb repulsion."""
 
-import math
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Unit, doc
@@ -9,7 +8,7 @@ from parvmc.declarations import interaction_pack, pole, problems
 from parvmc.dispatch import implements, row_function, settings
 from parvmc.hamiltonians.interactions.coulomb import needs_two_dimensions
 from parvmc.operations import interacts, pair_energy
-from parvmc.vecmath import exp
+from parvmc.vecmath import exp, inverse_root
 
 
 @settings
@@ -51,8 +50,8 @@ def _interacts(interaction):
 @row_function
 def _add(strength, screening, squared_distance, energy):
     for lane in range(energy.size):
-        distance = math.sqrt(squared_distance[lane])
-        energy[lane] += strength * exp(-screening * distance) / distance
+        inverse = inverse_root(squared_distance[lane])
+        energy[lane] += strength * exp(-screening * squared_distance[lane] * inverse) * inverse
 
 
 @implements(pair_energy, Yukawa)
