@@ -13,7 +13,7 @@ def sum_over(groups, bounds, count):
     """Return the sum that ranks with these groups of terms would agree on, their folds added in the given order."""
     total = None
     for group in groups:
-        own = folds(group, bounds, count)
+        own = folds([group], bounds, count)
         total = own if total is None else total + own
     return total[0] + total[1]
 

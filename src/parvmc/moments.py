@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from parvmc.samples import Samples
+from parvmc.sums import per_group
 
 
 @dataclass(frozen=True)
@@ -62,39 +63,38 @@ def moments(world, samples, center, batches, with_covariance, riders=None):
     parts, measurements, lanes = samples.energies, samples.values.shape[1], samples.values.shape[3]
     rows = center.size // parts
     samples.subtract(center)
+    partners = rows if with_covariance else 1
+    most = per_group(8 * rows * parts * max(partners, lanes))
     squares = np.empty((samples.blocks, rows))
-    for number in range(samples.blocks):
-        block = samples.block(number)
-        each = np.einsum("kl,kl->k", block, block)
-        squares[number] = each if parts == 1 else each[0::2] + each[1::2]
+    for first, group in _groups(samples, most):
+        with np.errstate(over="ignore"):
+            each = np.vecdot(group, group)
+        squares[first : first + len(group)] = each if parts == 1 else each[:, 0::2] + each[:, 1::2]
     largest = squares.max(axis=0, initial=0.0)
     weights = [samples.weights.sum(axis=1).max(initial=0.0)] if samples.is_weighted else []
     largest, weights, riders.largest = np.split(
         world.largest(np.concatenate([largest, weights, riders.largest])), np.cumsum([rows, len(weights)])
     )
-    magnitudes = np.sqrt(largest * (1.0 + 1e-12))  # einsum and matrix product round differently
+    magnitudes = np.sqrt(largest * (1.0 + 1e-12))  # the matrix product rounds differently
     heaviest = weights[0] if samples.is_weighted else float(lanes)
     kept = _kept(rows, parts, with_covariance)
-    partners = rows if with_covariance else 1
     products = np.outer(magnitudes[:partners], magnitudes)
     products = np.repeat(products, 2) if parts == 2 and not with_covariance else products.ravel()[kept]
     sums = np.repeat(magnitudes * np.sqrt(heaviest), parts)
     bounds = np.concatenate([sums, magnitudes[:1] ** 2, magnitudes**2, products])
     del products  # of the covariance's size
 
-    def products_of(block):  # a name for them would keep one more array of the covariance's size
-        return _products(block, partners) if parts == 1 else _complex_products(block, with_covariance)
+    def products_of(group):  # a name for what this makes would keep one more array of the covariance's size
+        found = _products(group, partners) if parts == 1 else _complex_products(group, with_covariance)
+        return found.reshape(len(group), -1)[:, kept]
 
     def terms():
-        energies = samples.local_energies()
-        for number in range(samples.blocks):
-            batch, block = number // measurements, samples.block(number)
-            if number % measurements == 0:
-                walker_means = energies[batch, :, 0].mean(axis=0)
-                spread = np.square(walker_means).sum() / measurements  # a part for each of the batch's measurements
-            totals = block @ np.sqrt(samples.weights[batch]) if samples.is_weighted else block.sum(axis=1)
-            means = totals, [spread], squares[number]
-            yield np.concatenate([*means, products_of(block).ravel()[kept]])
+        spreads = _spreads(samples.local_energies()[:, :, 0])
+        for first, group in _groups(samples, most):
+            batches = np.arange(first, first + len(group)) // measurements
+            totals = group @ np.sqrt(samples.weights[batches[0]]) if samples.is_weighted else group.sum(axis=2)
+            means = totals, spreads[batches, np.newaxis], squares[first : first + len(group)]
+            yield np.concatenate([*means, products_of(group)], axis=1)
 
     total, riders.counts = world.sum_bounded(terms(), bounds, batches * measurements, riders.counts)
     count, walkers = batches * measurements * lanes, batches * lanes
@@ -117,23 +117,41 @@ def moments(world, samples, center, batches, with_covariance, riders=None):
     )
 
 
-def _products(block, partners):
-    """Return sum_l a_kl a_ml of the rows of a block, k < partners."""
-    return block[:partners] @ block.T
+def _groups(samples, most):
+    """Yield (first, blocks) of all of this rank's blocks, at most so many at a time."""
+    first = 0
+    while first < samples.blocks:
+        group = samples.group(first, most)
+        yield first, group
+        first += len(group)
 
 
-def _complex_products(block, whole):
-    """Return sum_l a_kl* a_ml of complex rows, each two of the block's (Re, Im).
+def _spreads(energies):
+    """Return of each batch the sum over its walkers of their mean squared, a part for each of the measurements."""
+    total = energies[:, 0].copy()
+    for measurement in range(1, energies.shape[1]):
+        total += energies[:, measurement]
+    with np.errstate(over="ignore"):
+        return np.square(total / energies.shape[1]).sum(axis=1) / energies.shape[1]
 
-    The whole matrix is Hermitian: the real part of its upper and the imaginary part of its lower triangle, [rows,
-    rows]. Else its first row, [1, rows, 2].
+
+def _products(group, partners):
+    """Return sum_l a_kl a_ml of the rows of each block, k < partners."""
+    return group[:, :partners] @ group.transpose(0, 2, 1)
+
+
+def _complex_products(group, whole):
+    """Return sum_l a_kl* a_ml of complex rows, each two of a block's (Re, Im).
+
+    The whole matrix is Hermitian: the real part of its upper and the imaginary part of its lower triangle, [blocks,
+    rows, rows]. Else its first row, [blocks, 1, rows, 2].
     """
-    found = (block if whole else block[:2]) @ block.T
-    real = found[0::2, 0::2] + found[1::2, 1::2]
-    imaginary = found[0::2, 1::2] - found[1::2, 0::2]
+    found = (group if whole else group[:, :2]) @ group.transpose(0, 2, 1)
+    real = found[:, 0::2, 0::2] + found[:, 1::2, 1::2]
+    imaginary = found[:, 0::2, 1::2] - found[:, 1::2, 0::2]
     if not whole:
         return np.stack([real, imaginary], axis=-1)
-    np.copyto(real, imaginary, where=np.tri(len(real), k=-1, dtype=bool))
+    np.copyto(real, imaginary, where=np.tri(real.shape[1], k=-1, dtype=bool))
     return real
 
 

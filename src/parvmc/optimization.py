@@ -229,7 +229,7 @@ def _far(simulation, samples, energy, square):
     counts = (samples.weights[:, np.newaxis] * (squares > square)).sum(axis=(1, 2))
     total = simulation.deck.optimizer.samples
     bound = np.array([total * (1.0 + 1e-9)])  # all weights together
-    return simulation.world.sum_bounded(counts[:, np.newaxis], bound, simulation.batches)[0] / total
+    return simulation.world.sum_bounded([counts[:, np.newaxis]], bound, simulation.batches)[0] / total
 
 
 def _take_back(simulation, positions):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parvmc.sums import folds
+from parvmc.sums import folds, groups
 
 LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
 """Variables with which a launcher tells a process how many there are (SLURM_NTASKS is set in the batch shell too)."""
@@ -280,16 +280,16 @@ class World:
         count: number of terms on all ranks.
         """
         bounds = self.largest(np.abs(terms).max(axis=0, initial=0.0))
-        return self.sum_bounded(terms, bounds, count)
+        return self.sum_bounded(groups(terms), bounds, count)
 
-    def sum_bounded(self, terms, bounds, count, integers=None):
-        """Return the sum of an iterable of arrays and over the ranks, given |term| <= bounds, the same on every rank.
+    def sum_bounded(self, groups, bounds, count, integers=None):
+        """Return the sum over the groups of `folds` and over the ranks, given |term| <= bounds, the same on every rank.
 
         The result is not a number where bounds are not finite. Bounds that are known without a maximum over the ranks
         save a call, and may be far too large: a factor of a thousand costs ten bits of a hundred. integers: of this
         rank, exact in float64, whose sums come along in the same call; then (sum, sums of the integers) is returned.
         """
-        own = folds(terms, bounds, count)
+        own = folds(groups, bounds, count)
         total = self._reduced(own if integers is None else np.append(own, np.array(integers, float)), "SUM")
         if integers is None:
             return total[0] + total[1]

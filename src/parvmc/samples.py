@@ -83,6 +83,13 @@ class Samples:
             return rows
         return np.where(self._roots[batch] > 0.0, rows, 0.0) * self._roots[batch]
 
+    def group(self, first, most):
+        """Return float64[n, energies + coordinates, lanes], at most so many blocks from the first on; of those that
+        have to be computed only one."""
+        if not self.keeps or self.is_weighted:
+            return self.block(first)[np.newaxis]
+        return self.values.reshape(self.blocks, *self.values.shape[2:])[first : first + most]
+
     def _computed(self, kept):
         rows = np.empty((self.energies + self.count, kept.shape[1]))
         rows[: self.energies] = kept[: self.energies]

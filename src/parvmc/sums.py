@@ -5,10 +5,25 @@ import math
 import numpy as np
 
 ROWS = 64
+CACHED = 2**19  # bytes of terms that are added at a time
 
 
-def folds(terms, bounds, count):
+def groups(terms):
+    """Yield the terms of an array float64[n, ...], as many at a time as stay in the cache."""
+    each = per_group(terms[:1].nbytes)
+    for first in range(0, len(terms), each):
+        yield terms[first : first + each]
+
+
+def per_group(size):
+    """Return how many terms of so many bytes make a group; no bit depends on it."""
+    return max(1, CACHED // max(size, 1))
+
+
+def folds(groups, bounds, count):
     """Return float64[2, ...], partial sums whose own sums over any grouping are exact: pre-rounding in two folds.
+
+    groups: an iterable of arrays float64[n, ...] of n terms each; count: at least of all terms on all ranks.
 
     sigma = 1.5 * 2^e with 2^e >= count * bound: (x + sigma) - sigma is a multiple of 2^(e - 52), of which any
     partial sum is exact, so that their order cannot matter; the remainders are summed in the same way. Both
@@ -21,17 +36,22 @@ def folds(terms, bounds, count):
         first = np.where(np.isfinite(bounds), np.ldexp(1.5, exponent), np.nan)
         second = np.ldexp(1.5, exponent - 53 + math.ceil(math.log2(count)) + 1)
         del exponent  # bounds can be as many as the elements of a large matrix
-        found, high, rest = np.zeros((2, *np.shape(bounds))), np.empty_like(first), np.empty_like(first)
-        for term in terms:
-            np.add(term, first, out=high)
+        found = np.zeros((2, *np.shape(bounds)))
+        for group in groups:
+            high = group + first
             high -= first
-            found[0] += high
-            np.subtract(term, high, out=rest)
-            rest += second
-            rest -= second
-            found[1] += rest
-            del term  # before the next one is made
+            found[0] += _total(high)
+            np.subtract(group, high, out=high)
+            high += second
+            high -= second
+            found[1] += _total(high)
+            del group, high  # before the next ones are made
     return found
+
+
+def _total(terms):
+    """Return the sum over the first axis, without one more array where there is nothing to add."""
+    return terms[0] if len(terms) == 1 else terms.sum(axis=0)
 
 
 def fixed_sum(values):
