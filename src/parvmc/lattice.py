@@ -1,8 +1,10 @@
 """Lattices of spins: bonds, translations, sublattices. Pure numpy.
 
-Sites are numbered with the last axis fastest: site = x in a chain, site = x * side_y + y in a rectangle.
+Sites are numbered with the last axis fastest: site = x in a chain, site = x * side_y + y in a rectangle. What every
+step of an optimisation asks for is computed once; nobody changes it.
 """
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -40,17 +42,17 @@ class Lattice:
             found |= {(min(pair), max(pair)) for pair in zip(np.flatnonzero(inside), ends[inside], strict=True)}
         return np.array(sorted(found), np.int64).reshape(-1, 2)
 
-    @property
+    @functools.cached_property
     def nearest(self):
         """int64[bonds, 2], pairs of sites a distance of 1 apart."""
         return self._bonds(np.eye(len(self.shape), dtype=int))
 
-    @property
+    @functools.cached_property
     def next_nearest(self):
         """int64[bonds, 2], pairs of sites the next distance apart: 2 in a chain, a diagonal in a rectangle."""
         return self._bonds([(2,)] if len(self.shape) == 1 else [(1, 1), (1, -1)])
 
-    @property
+    @functools.cached_property
     def translations(self):
         """int64[translations, sites], to which site each translation takes each site; the identity is the first.
 
@@ -59,6 +61,11 @@ class Lattice:
         shifts = itertools.product(*map(range, self.shape)) if self.periodic else [(0,) * len(self.shape)]
         places = self.coordinates
         return np.stack([np.ravel_multi_index((places + shift).T, self.shape, mode="wrap") for shift in shifts])
+
+    @functools.cached_property
+    def origins(self):
+        """int64[sites, translations], from which site each translation comes to each site."""
+        return np.ascontiguousarray(np.argsort(self.translations, axis=1).T)
 
     @property
     def sublattices(self):

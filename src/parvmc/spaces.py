@@ -3,6 +3,7 @@
 A `Space` of particles has lengths, energies and coordinates in the units hbar = m = e = 1; `Spins` have none.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ class Spins:
     inverse_length = 1.0
     pole = core = 0.0
 
-    @property
+    @functools.cached_property
     def moves(self):
         """int64[sites + exchanges, 2]: the sites that a move flips; first all single flips, whose second site is -1."""
         flips = [(site, -1) for site in range(self.units)]

@@ -31,7 +31,7 @@ class OnLattice:
     ]
     periodic: Annotated[bool, doc("whether every side closes to a ring")] = True
 
-    @property
+    @functools.cached_property
     def geometry(self):
         """The `Lattice`."""
         return Lattice(self.lattice, self.periodic)

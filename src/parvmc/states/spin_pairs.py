@@ -1,5 +1,6 @@
 """What spin Jastrow factors share: psi = prod_{i<k} e^(J_ik s_i s_k), J_ik one parameter for each class of pairs."""
 
+import functools
 from typing import Annotated, Literal
 
 import numpy as np
@@ -85,11 +86,17 @@ def _moved(factor, parameters, vector):
     return {"strength": vector[::2] + 1j * vector[1::2] if is_holomorphic(factor) else np.array(vector)}
 
 
+@functools.lru_cache(maxsize=4)
+def _by_class(factor, lattice):
+    """Return the pairs and the class of each, in the order of the classes; every step of an optimisation asks."""
+    pairs, classes = factor.pairs(lattice)
+    order = np.argsort(classes, kind="stable")
+    return np.ascontiguousarray(pairs[order]), classes[order]
+
+
 @implements(state_pack, Couplings)
 def _pack(factor, space, parameters):
-    pairs, classes = factor.pairs(space.lattice)
-    order = np.argsort(classes, kind="stable")
-    pairs, classes = np.ascontiguousarray(pairs[order]), classes[order]
+    pairs, classes = _by_class(factor, space.lattice)
     table = np.zeros((space.units, space.units), complex)
     table[pairs[:, 0], pairs[:, 1]] = table[pairs[:, 1], pairs[:, 0]] = parameters["strength"][classes]
     pack, size = (ComplexSpinPairs, space.units) if is_holomorphic(factor) else (SpinPairs, 0)

@@ -191,11 +191,9 @@ def expanded(factor, space, parameters):
     a, b, w = (np.asarray(parameters[name]) for name in ("a", "b", "w"))
     if factor.symmetry == "none":
         return a, b, w
-    translations = space.lattice.translations
-    full = np.empty((space.units, w.shape[1], len(translations)), w.dtype)
-    for number, places in enumerate(translations):
-        full[places, :, number] = w
-    return np.repeat(a, space.units), np.repeat(b, len(translations)), full.reshape(space.units, -1)
+    full = np.ascontiguousarray(w[space.lattice.origins].swapaxes(1, 2))
+    copies = full.shape[2]
+    return np.repeat(a, space.units), np.repeat(b, copies), full.reshape(space.units, -1)
 
 
 def _parts(values):
