@@ -113,7 +113,7 @@ def _seconds(function, *arguments):
 def machine():
     """Return {name: value} of the processor and the versions; vector_bits: width of the vectors in compiled code."""
     randoms.uniform(np.ones((4, LANES), np.uint64), np.empty(LANES))
-    found = re.findall("%([xyz])mm", "".join(randoms.uniform.inspect_asm().values()))
+    found = re.findall("%([xyz])mm", "".join(randoms.uniform.twin.inspect_asm().values()))
     bits = max(({"x": 128, "y": 256, "z": 512}[name] for name in found), default="unknown")
     row = provenance.describe(parallel.World())
     names = ("processors", "python", "numpy", "numba", "parvmc", "git_commit", "start")

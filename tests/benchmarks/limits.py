@@ -104,16 +104,25 @@ def trap(particles, dimensions, hidden):
     return {"moves": moves, "energies": energy, "moves and energies": both}
 
 
-def ring(sites, hidden, is_complex):
-    """Return {work: {operation: count}} of one proposal of a flip, and of one local energy, on an Ising ring.
+def spins(hidden, changes, is_complex, unequal=1.0, accepted=1.0):
+    """Return {work: {operation: count}} of one proposal and of one local energy of spins.
 
-    A proposal takes a random number and, for each hidden unit, u' = u t and the product of (1 + u'): two multiply-adds,
-    of complex numbers four each. A local energy takes one such product for each site.
+    changes: off-diagonal terms of the local energy; unequal: share of the moves that change anything, less than 1 for
+    exchanges; accepted: share of the proposals that are.
+
+    What changes nothing takes nothing but its random number. Any other proposal takes u' = u t and the product of
+    (1 + u') for each hidden unit, two multiply-adds, of complex numbers seven (four for u', two for |1 + u'|^2, one for
+    the product); where it is accepted u' is kept, one multiplication more, of complex numbers four. A local energy
+    takes one such product for each term, a complex one (eight multiply-adds), and one division.
     """
-    each = (8 if is_complex else 2) * hidden
+    square, product, kept = (7, 8, 4) if is_complex else (2, 2, 1)
     return {
-        "proposals": {"random number": 1, "multiply-add": each, "division": 1},
-        "local energies": {"multiply-add": each * sites, "division": sites},
+        "proposals": {
+            "random number": 1,
+            "multiply-add": hidden * (square * unequal + kept * accepted),
+            "division": unequal,
+        },
+        "local energies": {"multiply-add": changes * unequal * product * hidden, "division": 1},
     }
 
 

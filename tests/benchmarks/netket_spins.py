@@ -40,16 +40,16 @@ def _models(graph, bias, weight, shared):
 
 
 class Rival:
-    """One machine on a ring in NetKet.
+    """One machine on a lattice in NetKet.
 
     exchanges: whether spins are exchanged in the Heisenberg model, or flipped in the Ising model at the field 1; bias,
     weight: of all hidden units, [hidden] and [sites, hidden]; shared: the same of the filters where they share weights.
     """
 
-    def __init__(self, exchanges, bias, weight, shared=None, seconds=0.1, tries=True):
-        """Find the fastest settings, unless told not to; seconds: for each that is tried."""
+    def __init__(self, exchanges, bias, weight, lattice, shared=None, seconds=0.1, tries=True):
+        """Find the fastest settings, unless told not to; seconds: for each that is tried; lattice: its sides."""
         sites = weight.shape[0]
-        graph = nk.graph.Chain(sites)
+        graph = nk.graph.Grid(list(lattice))
         space = nk.hilbert.Spin(0.5, sites, total_sz=0 if exchanges else None)
         self.rule = functools.partial(nk.sampler.MetropolisExchange, graph=graph)
         self.rule = self.rule if exchanges else nk.sampler.MetropolisLocal

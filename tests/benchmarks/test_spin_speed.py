@@ -13,17 +13,17 @@ import spins
 LEAST_RATIOS = {"proposals": 5.0, "local energies": 10.0}  # beside the scalar loop
 LEAST_NETKET_RATIOS = {"proposals": 5.0, "local energies": 20.0}
 CASES = [
-    (model, parameters, symmetry)
+    (model, parameters, symmetry, (8,))
     for model in spins.MODELS
     for parameters in ("real", "complex")
     for symmetry in ("none", "translation")
-]
+] + [("heisenberg", "real", "translation", (4, 4))]
 
 
-@pytest.mark.parametrize(("model", "parameters", "symmetry"), CASES)
-def test_scalar_loop_has_the_local_energies_of_the_kernels(model, parameters, symmetry):
+@pytest.mark.parametrize(("model", "parameters", "symmetry", "lattice"), CASES)
+def test_scalar_loop_has_the_local_energies_of_the_kernels(model, parameters, symmetry, lattice):
     """At the same spins, to rounding, with weights that are not small."""
-    contest = spins.Contest(model, 2, parameters, symmetry, sites=8, spread=0.4)
+    contest = spins.Contest(model, 2, parameters, symmetry, lattice=lattice, spread=0.4)
     contest.walkers[:] = contest.positions.transpose(0, 2, 1).reshape(spins.WALKERS, -1)
     sums = np.zeros((spins.BATCHES, spins.LANES)), np.zeros(spins.WALKERS)
     contest.kernels("local energies", 1, sums[0])
@@ -62,8 +62,8 @@ def test_netket_has_the_local_energies_of_the_kernels(model, parameters):
     """At the same spins, to rounding, with weights that are not small; the Hamiltonian and psi are then the same."""
     from netket_spins import Rival
 
-    contest = spins.Contest(model, 1, parameters, sites=8, spread=0.4)
-    rival = Rival(*contest.machine, tries=False)
+    contest = spins.Contest(model, 1, parameters, lattice=(8,), spread=0.4)
+    rival = Rival(*contest.machine[:3], (8,), tries=False)
     sums = np.zeros((spins.BATCHES, spins.LANES))
     contest.kernels("local energies", 1, sums)
     rows = contest.positions.transpose(0, 2, 1).reshape(spins.WALKERS, -1)[:20]
