@@ -1,4 +1,5 @@
-"""The speed of the kernels beside scalar loops and the limit: moves and local energies per core-second.
+"""The speed of the kernels beside scalar loops and the limit: moves, local energies and derivative vectors per
+core-second.
 
 python tests/benchmarks/kernels.py [--json FILE]
 
@@ -20,6 +21,7 @@ import numba
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+import derivatives
 import lanes
 import limits
 import native_loop
@@ -33,7 +35,8 @@ SYSTEMS = ((2, 2, 2), (2, 2, 8), (2, 2, 32), (10, 3, 10), (50, 3, 20))  # partic
 STEPS = {2: 1.3, 3: 0.95}  # by dimensions, half of the moves are accepted
 LANES, BATCHES = 128, 2
 WALKERS = LANES * BATCHES
-WORKS = ("moves and energies", "moves", "energies")
+WORKS = ("moves and energies", "moves", "energies", "derivatives")
+MOST_ERRORS, ROUNDING = 5.0, 1e-10
 LABELS = {"kernels": "kernels", "scalar": "scalar loop", "native": "C++ loop"}
 
 
@@ -61,14 +64,20 @@ class Contest:
         walkers = self.positions.transpose(0, 2, 1).reshape(WALKERS, -1)
         self.walkers = {name: walkers.copy() for name in self.loops}
         self.sides = ("kernels", *self.loops)
+        self.rows = {side: np.empty((WALKERS, self.state.count)) for side in self.loops}
+        self.rows["kernels"] = np.empty((BATCHES, self.state.count, LANES))
         for side in self.sides:
             self.work(side, "moves", 200)
 
     def work(self, side, work, count):
-        """Do a kind of work that many times with one of the sides; return (accepted moves, sum over each walker)."""
+        """Do a kind of work that many times with one of the sides; return (accepted moves, sum over each walker), of
+        derivatives the rows."""
         return self._lanes(work, count) if side == "kernels" else self._loop(side, work, count)
 
     def _lanes(self, work, count):
+        if work == "derivatives":
+            derivatives.fill(self.state, self.positions, count, self.rows["kernels"])
+            return self.rows["kernels"]
         sums, series = np.zeros((BATCHES, LANES)), np.empty((BATCHES, count, 7))
         if work == "moves":
             return walk.equilibrate(self.sampler, self.state, self.positions, self.randoms, count), sums.ravel()
@@ -76,7 +85,11 @@ class Contest:
         return lanes.observe(*arguments, int(work != "energies"), series, sums), sums.ravel()
 
     def _loop(self, side, work, count):
-        sums, loop, walkers = np.zeros((WALKERS, 2)), self.loops[side], self.walkers[side]
+        loop, walkers = self.loops[side], self.walkers[side]
+        if work == "derivatives":
+            loop.derivatives(walkers, count, self.rows[side])
+            return self.rows[side]
+        sums = np.zeros((WALKERS, 2))
         if work == "energies":
             return loop.energies(walkers, count, sums), sums[:, 0]
         return loop.walk(walkers, count, work != "moves", sums), sums[:, 0]
@@ -87,6 +100,19 @@ class Contest:
         own = kernels.var(ddof=1)
         return max(abs(kernels.mean() - loop.mean()) / math.sqrt((own + loop.var(ddof=1)) / WALKERS) for loop in loops)
 
+    def derivative_error(self):
+        """Return by what part of the largest a loop's derivatives differ from the kernels' at the same positions."""
+        found = []
+        for side, walkers in self.walkers.items():
+            walkers[:] = derivatives.by_walker(self.positions)
+            rows = derivatives.by_walker(self.work("kernels", "derivatives", 1))
+            found.append(derivatives.difference(self.work(side, "derivatives", 1), rows))
+        return max(found)
+
+    def items(self, work):
+        """Return how many moves, local energies or vectors one walker makes of a work."""
+        return self.size[0] if "moves" in work else 1
+
     def race(self, work, seconds=0.15, repeats=7):
         """Return the rates per core-second, medians and best, and how many times a loop's the kernels' median is.
 
@@ -96,7 +122,7 @@ class Contest:
             self.work(side, work, 1)
         count = max(1, round(10 * seconds / _seconds(self.work, "scalar", work, 10)))
         times = [[_seconds(self.work, side, work, count) for side in self.sides] for _ in range(repeats)]
-        items = WALKERS * count * (1 if work == "energies" else self.size[0])
+        items = WALKERS * count * self.items(work)
         columns = dict(zip(self.sides, zip(*times, strict=True), strict=True))
         rates = {name: items / statistics.median(column) for name, column in columns.items()}
         best = {f"{name}_best": items / min(column) for name, column in columns.items()}
@@ -135,12 +161,13 @@ def main():
     print(f"{'N':>3}{'D':>3}{'H':>4}  {'work':<18}{heads}{'ratios':>8}")
     for size in SYSTEMS:
         contest = Contest(*size)
-        if not (errors := contest.disagreement(100)) < 5.0:
+        if not (errors := contest.disagreement(100)) < MOST_ERRORS:
             sys.exit(f"(N, D, H) = {size}: kernels and a scalar loop are {errors:.1f} standard errors apart in energy")
+        if not (error := contest.derivative_error()) < ROUNDING:
+            sys.exit(f"(N, D, H) = {size}: derivatives of kernels and a scalar loop differ by {error:.1e}")
         for work in WORKS:
             rates = contest.race(work)
-            items = 1 if work == "energies" else size[0]
-            rates["limit"] = items / limits.seconds(limits.trap(*size)[work], costs)
+            rates["limit"] = contest.items(work) / limits.seconds(limits.trap(*size)[work], costs)
             table.append(dict(zip("NDH", size, strict=True)) | {"work": work} | rates)
             columns = "".join(f"{rates[name]:>11.3g} ({rates[f'{name}_best']:.2e})" for name in sides)
             ratios = "".join(f"{rates[f'ratio_{name}']:>8.2f}" for name in sides[1:])

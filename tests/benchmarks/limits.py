@@ -81,12 +81,14 @@ def throughput(passes=20_000, repeats=7):
 
 
 def trap(particles, dimensions, hidden):
-    """Return {work: {operation: count}} of one sweep, of one local energy, and of both, for a walker of a trap with
-    Coulomb repulsion.
+    """Return {work: {operation: count}} of one sweep, of one local energy, of both, and of the log-derivatives, for a
+    walker of a trap with Coulomb repulsion.
 
     A move takes D + 1 random numbers, an exponential for each hidden unit and one for the Gaussian, a division, and
     D + 2 multiply-adds for each hidden unit (theta, u, the product). A local energy takes a division for each hidden
     unit, a multiply-add for each of its couplings, and a root, a division and D multiply-adds for each pair.
+    Log-derivatives take a division for each hidden unit, and two multiply-adds for each coupling: by the weight, and
+    what it adds to those by the widths. What is stored is not counted.
     """
     units, pairs = particles * dimensions, particles * (particles - 1) // 2
     moves = {
@@ -100,12 +102,13 @@ def trap(particles, dimensions, hidden):
         "square root": pairs,
         "multiply-add": units * hidden + 2 * hidden + 3 * units + pairs * dimensions,
     }
+    derivatives = {"division": hidden, "multiply-add": 2 * units * hidden + 4 * units + hidden}
     both = {name: moves.get(name, 0) + energy.get(name, 0) for name in OPERATIONS}
-    return {"moves": moves, "energies": energy, "moves and energies": both}
+    return {"moves": moves, "energies": energy, "moves and energies": both, "derivatives": derivatives}
 
 
-def spins(hidden, changes, is_complex, unequal=1.0, accepted=1.0):
-    """Return {work: {operation: count}} of one proposal and of one local energy of spins.
+def spins(sites, hidden, changes, is_complex, unequal=1.0, accepted=1.0):
+    """Return {work: {operation: count}} of one proposal, one local energy and one vector of log-derivatives of spins.
 
     changes: off-diagonal terms of the local energy; unequal: share of the moves that change anything, less than 1 for
     exchanges; accepted: share of the proposals that are.
@@ -113,7 +116,9 @@ def spins(hidden, changes, is_complex, unequal=1.0, accepted=1.0):
     What changes nothing takes nothing but its random number. Any other proposal takes u' = u t and the product of
     (1 + u') for each hidden unit, two multiply-adds, of complex numbers seven (four for u', two for |1 + u'|^2, one for
     the product); where it is accepted u' is kept, one multiplication more, of complex numbers four. A local energy
-    takes one such product for each term, a complex one (eight multiply-adds), and one division.
+    takes one such product for each term, a complex one (eight multiply-adds), and one division. A log-derivative takes
+    a multiply-add for each site and hidden unit, whether they are summed over translations or not, of complex numbers
+    two, and a division for each hidden unit. What is stored is not counted.
     """
     square, product, kept = (7, 8, 4) if is_complex else (2, 2, 1)
     return {
@@ -123,6 +128,7 @@ def spins(hidden, changes, is_complex, unequal=1.0, accepted=1.0):
             "division": unequal,
         },
         "local energies": {"multiply-add": changes * unequal * product * hidden, "division": 1},
+        "derivatives": {"multiply-add": (2 if is_complex else 1) * sites * hidden, "division": hidden},
     }
 
 

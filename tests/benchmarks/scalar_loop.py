@@ -100,6 +100,24 @@ def _energy(machine, x, theta, sigmoid):
 
 
 @compiled
+def _derivatives(machine, x, theta, sigmoid, row):
+    """Fill a row with d ln psi by a, b, w[units, hidden] and ln sigma."""
+    units, hidden = x.size, theta.size
+    for j in range(hidden):
+        sigmoid[j] = 1.0 / (1.0 + math.exp(-theta[j]))
+        row[units + j] = 0.5 * sigmoid[j]
+    for m in range(units):
+        distance = x[m] - machine.center[m]
+        slope = 0.5 * machine.inverse_variance[m] * distance
+        first, couplings = units + hidden + m * hidden, 0.0
+        for j in range(hidden):
+            row[first + j] = 0.5 * machine.inverse_variance[m] * x[m] * sigmoid[j]
+            couplings += machine.weight[m, j] * sigmoid[j]
+        row[m] = slope
+        row[units + hidden + units * hidden + m] = slope * distance - x[m] * couplings
+
+
+@compiled
 def _seed(number):
     np.random.seed(number)  # noqa: NPY002, numba's own generator
 
@@ -133,6 +151,16 @@ def _energies(machine, walkers, times, sums):
             sums[walker, 1] += energy * energy
 
 
+@compiled
+def _all_derivatives(machine, walkers, times, rows):
+    thetas, sigmoid = np.empty((walkers.shape[0], machine.bias.size)), np.empty(machine.bias.size)
+    for walker in range(walkers.shape[0]):
+        _start(machine, walkers[walker], thetas[walker], sigmoid)
+    for _ in range(times):
+        for walker in range(walkers.shape[0]):
+            _derivatives(machine, walkers[walker], thetas[walker], sigmoid, rows[walker])
+
+
 class Loop:
     """The loop, for one machine."""
 
@@ -149,3 +177,7 @@ class Loop:
     def energies(self, walkers, times, sums):
         """Add the local energies, that many times, and their squares to sums float64[walkers, 2]."""
         _energies(self._machine, walkers, times, sums)
+
+    def derivatives(self, walkers, times, rows):
+        """Fill rows float64[walkers, trained], that many times, with d ln psi / d coordinate."""
+        _all_derivatives(self._machine, walkers, times, rows)

@@ -17,13 +17,15 @@ class Machine(NamedTuple):
     """psi(s) = prod_j cosh(theta_j), theta_j = b_j + sum_i W_ij s_i, real or complex, on a lattice.
 
     exchanges: whether a move exchanges neighbours, H = sum (s_i s_k - 2 exchange), or flips one spin, H = -sum s_i s_k
-    - sum flip, the field being 1; bias: b[hidden]; weight: W[sites, hidden]; bonds: int64[bonds, 2], of neighbours.
+    - sum flip, the field being 1; bias: b[hidden]; weight: W[sites, hidden]; bonds: int64[bonds, 2], of neighbours;
+    places: int64[sites, translations], hidden unit f T + t being filter f moved by translation t, or without sites.
     """
 
     exchanges: bool
     bias: np.ndarray
     weight: np.ndarray
     bonds: np.ndarray
+    places: np.ndarray
 
 
 @compiled
@@ -130,3 +132,37 @@ def energies(machine, walkers, times, sums):
         for walker in range(walkers.shape[0]):
             theta, logarithm = thetas[walker], logarithms[walker]
             sums[walker] += _energy(machine, walkers[walker], theta, logarithm, new_theta, new_logarithm)
+
+
+@compiled
+def _derivatives(machine, spins, theta, tanh, row):
+    """Fill a row with d ln psi by b and by W[sites, hidden], or by those of the filters."""
+    for j in range(theta.size):
+        tanh[j] = np.tanh(theta[j])
+    copies = max(machine.places.shape[1], 1)
+    filters = theta.size // copies
+    for f in range(filters):
+        row[f] = tanh[f * copies]
+        for t in range(1, copies):
+            row[f] += tanh[f * copies + t]
+    for i in range(spins.size):
+        for f in range(filters):
+            if machine.places.size == 0:
+                row[filters + i * filters + f] = spins[i] * tanh[f]
+            else:
+                total = tanh[0] - tanh[0]
+                for t in range(copies):
+                    total += spins[machine.places[i, t]] * tanh[f * copies + t]
+                row[filters + i * filters + f] = total
+
+
+@compiled
+def derivatives(machine, walkers, times, rows):
+    """Fill rows [walkers, parameters], real or complex, that many times, with d ln psi / d parameter."""
+    thetas = np.empty((walkers.shape[0], machine.bias.size), machine.bias.dtype)
+    scratch = np.empty_like(machine.bias)
+    for walker in range(walkers.shape[0]):
+        _start(machine, walkers[walker], thetas[walker], scratch)
+    for _ in range(times):
+        for walker in range(walkers.shape[0]):
+            _derivatives(machine, walkers[walker], thetas[walker], scratch, rows[walker])

@@ -1,5 +1,5 @@
-"""The speed of the spin kernels: proposals and local energies per core-second, beside a scalar loop, NetKet and the
-limit.
+"""The speed of the spin kernels: proposals, local energies and derivative vectors per core-second, beside a scalar
+loop, NetKet and the limit.
 
 python tests/benchmarks/spins.py [--json FILE] [--netket]
 
@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+import derivatives
 import kernels
 import lanes
 import limits
@@ -45,8 +46,7 @@ CASES += [("heisenberg", 4, "real", "translation", (10, 10))]
 QUICK = [("ising", 1, "real", "none", RING), ("heisenberg", 1, "complex", "translation", RING)]
 LANES, BATCHES = 128, 2
 WALKERS = LANES * BATCHES
-WORKS = ("proposals", "local energies")
-MOST_ERRORS = 5.0
+WORKS = ("proposals", "local energies", "derivatives")
 LABELS = {"kernels": "kernels", "loop": "scalar loop", "netket": "NetKet"}
 
 
@@ -64,8 +64,8 @@ class Contest:
         self.sampler = declarations.sampler_pack(metropolis.Settings(global_flip=False), state, own, 0.0)
         self.hamiltonian = declarations.hamiltonian_pack(system, Control())
         _, bias, weight = spin_rbm.expanded(factor, state.space, own[0])
-        bonds = system.geometry.nearest
-        self.machine = spin_loop.Machine(model == "heisenberg", bias, np.ascontiguousarray(weight), bonds)
+        pair = system.geometry.nearest, self.state.places
+        self.machine = spin_loop.Machine(model == "heisenberg", bias, np.ascontiguousarray(weight), *pair)
         self.positions = place(1, range(BATCHES), LANES, state.space, 0.0)
         self.randoms = randoms.streams(1, randoms.Purpose.PRODUCTION, range(BATCHES), LANES)
         self.walkers = self.positions.transpose(0, 2, 1).reshape(WALKERS, -1).copy()
@@ -77,7 +77,8 @@ class Contest:
             shared = (own[0]["b"], own[0]["w"]) if symmetry == "translation" else None
             self.rival = Rival(self.machine.exchanges, bias, self.machine.weight, lattice, shared)
             self.sides["netket"] = self.netket
-        self.moved = dict.fromkeys(("kernels", "loop"), 0)
+        self.moved, trained = dict.fromkeys(("kernels", "loop"), 0), self.state.count
+        self.rows = {"kernels": np.empty((BATCHES, trained, LANES)), "loop": np.empty((WALKERS, trained))}
         for side in self.sides.values():
             side("proposals", 50)
 
@@ -86,6 +87,9 @@ class Contest:
         if work == "proposals":
             self.moved["kernels"] = walk.equilibrate(self.sampler, self.state, self.positions, self.randoms, count)
             return WALKERS * count * self.sites
+        if work == "derivatives":
+            derivatives.fill(self.state, self.positions, count, self.rows["kernels"])
+            return WALKERS * count
         series = np.empty((BATCHES, count, 7 if self.is_complex else 6))
         sums = np.zeros((BATCHES, LANES)) if sums is None else sums
         arguments = self.sampler, self.hamiltonian, self.state, self.positions, self.randoms
@@ -98,13 +102,18 @@ class Contest:
         if work == "local energies":
             spin_loop.energies(self.machine, self.walkers, count, sums)
             return WALKERS * count
+        if work == "derivatives":
+            rows = self.rows["loop"].view(self.machine.bias.dtype)
+            spin_loop.derivatives(self.machine, self.walkers, count, rows)
+            return WALKERS * count
         measures = work == "sweeps with energies"
         self.moved["loop"] = spin_loop.walk(self.machine, self.walkers, count, measures, sums)
         return WALKERS * count * (1 if measures else self.sites)
 
     def netket(self, work, count):
         """Do the same with NetKet."""
-        return self.rival.proposals(count) if work == "proposals" else self.rival.energies(count)
+        works = self.rival.proposals, self.rival.energies, self.rival.derivatives
+        return works[WORKS.index(work)](count)
 
     def mean_energies(self, sweeps):
         """Return {side: float64[walkers]}, each walker's mean local energy over so many sweeps."""
@@ -122,6 +131,13 @@ class Contest:
         mean, square = found.pop("kernels")
         return {side: abs(other - mean) / math.sqrt(square + its) for side, (other, its) in found.items()}
 
+    def derivative_error(self):
+        """Return by what part of the largest the loop's derivatives differ from the kernels' at the same spins."""
+        self.walkers[:] = derivatives.by_walker(self.positions)
+        for side in ("kernels", "loop"):
+            self.sides[side]("derivatives", 1)
+        return derivatives.difference(self.rows["loop"], derivatives.by_walker(self.rows["kernels"]))
+
     def acceptances(self):
         """Return {side: share of proposals that are accepted}."""
         for side in ("kernels", "loop"):
@@ -129,14 +145,14 @@ class Contest:
         found = {side: moved / (20 * WALKERS * self.sites) for side, moved in self.moved.items()}
         return found | ({"netket": self.rival.acceptance()} if self.rival else {})
 
-    def limits(self):
+    def needed(self):
         """Return {work: operations}, what one item of it cannot do without, as limits.py counts."""
         hidden, accepted = self.machine.bias.size, self.acceptances()["kernels"]
         if not self.machine.exchanges:
-            return limits.spins(hidden, self.sites, self.is_complex, accepted=accepted)
+            return limits.spins(self.sites, hidden, self.sites, self.is_complex, accepted=accepted)
         first, second = self.machine.bonds.T
         unequal = float((self.positions[:, first] != self.positions[:, second]).mean())
-        return limits.spins(hidden, len(self.machine.bonds), self.is_complex, unequal, accepted)
+        return limits.spins(self.sites, hidden, len(self.machine.bonds), self.is_complex, unequal, accepted)
 
     def race(self, work, seconds=0.2, repeats=7):
         """Return {side: (median, best) rate per core-second}; seconds: of each side in one repeat."""
@@ -171,10 +187,12 @@ def rows(case, netket, repeats, costs):
     contest = Contest(*case, netket=netket)
     found = contest.disagreements(20)
     for side, errors in found.items():
-        if not errors < MOST_ERRORS:
+        if not errors < kernels.MOST_ERRORS:
             sys.exit(f"{case}: kernels and {LABELS[side]} are {errors:.1f} standard errors apart in energy")
+    if not (error := contest.derivative_error()) < kernels.ROUNDING:
+        sys.exit(f"{case}: derivatives of kernels and scalar loop differ by {error:.1e} of the largest")
     settings = {"netket_settings": contest.rival.settings} if netket else {}
-    needed, names = contest.limits(), ("model", "density", "parameters", "symmetry", "lattice")
+    needed, names = contest.needed(), ("model", "density", "parameters", "symmetry", "lattice")
     for work in WORKS:
         row = dict(zip(names, case, strict=True)) | {"work": work, "limit": 1 / limits.seconds(needed[work], costs)}
         for side, (median, best) in (rates := contest.race(work, repeats=repeats)).items():
@@ -185,13 +203,9 @@ def rows(case, netket, repeats, costs):
 def show(row, sides):
     """Print one row."""
     sites = " x ".join(map(str, row["lattice"]))
-    case = (
-        "{model:<11}".format(**row)
-        + f"{sites:<8}"
-        + "{density:>5}  {parameters:<8}{symmetry:<12}{work:<15}".format(**row)
-    )
-    rates = "".join(f"{row[side]:>11.3g} ({row[f'{side}_best']:.2e})" for side in sides)
-    ratios = "".join(f"{row[f'ratio_{side}']:>13.1f}" for side in sides[1:])
+    case = "{model:<11}{sites:<8}{density:>5}  {parameters:<8}{symmetry:<12}{work:<15}".format(**row, sites=sites)
+    rates = "".join(f"{row[side]:>12.3g} ({row[f'{side}_best']:.2e})" for side in sides)
+    ratios = "".join(f"{row[f'ratio_{side}']:>15.1f}" for side in sides[1:])
     accepted = " ".join(f"{row['acceptance'][side]:.2f}" for side in sides)
     share = f"{row['kernels'] / row['limit']:>7.0%}"
     print(f"{case}{rates}{ratios}{share}   {accepted}   {row.get('netket_settings', '')}".rstrip(), flush=True)
@@ -222,11 +236,9 @@ def main():
     sides = list(LABELS)[: 3 if given.netket else 2]
     print(f"\n{LANES} lanes, per core-second: medians, best in brackets; then ratios, and of the limit")
     print(f"{'model':<11}{'sites':<8}{'alpha':>5}  {'numbers':<8}{'symmetry':<12}{'work':<15}", end="")
-    print("".join(f"{LABELS[side]:>22}" for side in sides), end="")
-    print(
-        "".join(f"{'/ ' + LABELS[side]:>13}" for side in sides[1:]) + "  limit   accepted, NetKet's settings",
-        flush=True,
-    )
+    print("".join(f"{LABELS[side]:>23}" for side in sides), end="")
+    ratios = "".join(f"{'/ ' + LABELS[side]:>15}" for side in sides[1:])
+    print(f"{ratios}  limit   accepted, NetKet's settings", flush=True)
     for case in QUICK if given.quick else CASES:
         for row in rows(case, given.netket, 3 if given.quick else 7, costs):
             table.append(row)

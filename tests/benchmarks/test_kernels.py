@@ -14,13 +14,14 @@ LEAST_RATIO_ANYWHERE = 5.0
 
 
 @pytest.mark.parametrize("size", [(2, 2, 2), (4, 3, 10)])
-def test_scalar_loops_have_the_local_energies_of_the_kernels(size):
+def test_scalar_loops_have_the_local_energies_and_derivatives_of_the_kernels(size):
     """At the same positions, to rounding, with weights that are not small."""
     contest = kernels.Contest(*size, spread=0.7)
     for side, walkers in contest.walkers.items():
         _, energies = contest.work(side, "energies", 1)
         total = lanes.local_energy(contest.system, contest.state, np.ascontiguousarray(walkers.T))[1]
         np.testing.assert_allclose(energies, total, rtol=1e-10, atol=1e-10)
+    assert contest.derivative_error() < kernels.ROUNDING
 
 
 def test_kernels_are_five_times_as_fast_as_the_scalar_loop():

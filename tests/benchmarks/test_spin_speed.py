@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kernels
 import numpy as np
 import pytest
 import spins
@@ -21,7 +22,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("model", "parameters", "symmetry", "lattice"), CASES)
-def test_scalar_loop_has_the_local_energies_of_the_kernels(model, parameters, symmetry, lattice):
+def test_scalar_loop_has_the_local_energies_and_derivatives_of_the_kernels(model, parameters, symmetry, lattice):
     """At the same spins, to rounding, with weights that are not small."""
     contest = spins.Contest(model, 2, parameters, symmetry, lattice=lattice, spread=0.4)
     contest.walkers[:] = contest.positions.transpose(0, 2, 1).reshape(spins.WALKERS, -1)
@@ -30,6 +31,7 @@ def test_scalar_loop_has_the_local_energies_of_the_kernels(model, parameters, sy
     contest.loop("local energies", 1, sums[1])
     np.testing.assert_allclose(sums[1], sums[0].ravel(), rtol=1e-10, atol=1e-10)
     assert np.ptp(sums[1]) > 1.0
+    assert contest.derivative_error() < kernels.ROUNDING
 
 
 @pytest.mark.parametrize(("model", "parameters"), [("ising", "real"), ("heisenberg", "complex")])
@@ -37,7 +39,7 @@ def test_kernels_are_many_times_as_fast_as_the_scalar_loop(model, parameters):
     """Both sides in turn in one run; both walk the same distribution, five errors being one false alarm in a
     million."""
     contest = spins.Contest(model, 1, parameters)
-    assert contest.disagreements(20)["loop"] < spins.MOST_ERRORS
+    assert contest.disagreements(20)["loop"] < kernels.MOST_ERRORS
     for work, least in LEAST_RATIOS.items():
         rates = contest.race(work, seconds=0.1, repeats=5)
         assert rates["kernels"][0] > least * rates["loop"][0], (work, rates)
@@ -68,3 +70,9 @@ def test_netket_has_the_local_energies_of_the_kernels(model, parameters):
     contest.kernels("local energies", 1, sums)
     rows = contest.positions.transpose(0, 2, 1).reshape(spins.WALKERS, -1)[:20]
     np.testing.assert_allclose(rival.local_energies(rows).real, sums.ravel()[:20], rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(rival.squared_norms(rows), _squared_norms(contest)[:20], rtol=1e-10)
+
+
+def _squared_norms(contest):
+    contest.kernels("derivatives", 1)
+    return np.square(contest.rows["kernels"]).sum(axis=1).ravel()
