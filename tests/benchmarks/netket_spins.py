@@ -19,7 +19,7 @@ SAMPLES = 1024  # of which local energies are taken
 CHUNKS = (None, 64, 256)
 
 
-def _operators(exchanges, space, graph):
+def operators(exchanges, space, graph):
     """Return {name: Hamiltonian} in all forms that NetKet has of it, Pauli matrices, Marshall rotation."""
     if not exchanges:
         made = nk.operator.IsingNumba, nk.operator.IsingJax
@@ -28,7 +28,7 @@ def _operators(exchanges, space, graph):
     return {"jax": found, "numba": found.to_numba_operator(), "pauli strings": found.to_pauli_strings()}
 
 
-def _models(graph, bias, weight, shared):
+def models(graph, bias, weight, shared):
     """Return {name: (model, parameters)}: the machine, and where weights are shared the symmetric model too."""
     more = {"alpha": bias.size // graph.n_nodes, "param_dtype": weight.dtype.type, "use_visible_bias": False}
     found = {"RBM": (nk.models.RBM(**more), {"Dense": {"kernel": weight, "bias": bias}})}
@@ -53,8 +53,8 @@ class Rival:
         space = nk.hilbert.Spin(0.5, sites, total_sz=0 if exchanges else None)
         self.rule = functools.partial(nk.sampler.MetropolisExchange, graph=graph)
         self.rule = self.rule if exchanges else nk.sampler.MetropolisLocal
-        self.sites, self.space, self.operators = sites, space, _operators(exchanges, space, graph)
-        self.models, self.states = _models(graph, bias, weight, shared), {}
+        self.sites, self.space, self.operators = sites, space, operators(exchanges, space, graph)
+        self.models, self.states = models(graph, bias, weight, shared), {}
         self.walk, self.way = ("RBM", 256), ("RBM", "numba", 256)
         # the derivatives by shared parameters are those of the symmetric model alone
         self.slope = list(self.models)[-1], 256

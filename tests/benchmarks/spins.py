@@ -12,6 +12,7 @@ that of limits.py; what a lane does for an exchange of equal spins is not part o
 """
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import math
@@ -227,9 +228,7 @@ def main():
         sys.exit("--netket: NetKet is not installed; `pip install netket`, or leave the option out")
     described, table = {"bound": bind()} | kernels.machine(), []
     if given.netket:
-        import netket
-
-        described |= {"netket": netket.__version__}
+        described |= {"netket": importlib.metadata.version("netket")}
     costs = limits.throughput()
     print(*(f"{name}: {value}" for name, value in described.items()), sep="\n")
     print("nanoseconds of a lane:", ", ".join(f"{name} {1e9 * cost:.3f}" for name, cost in costs.items()))
