@@ -5,6 +5,8 @@ python tests/benchmarks/kernels.py [--json FILE]
 
 All sides do the same sweeps on as many walkers in the same run: the kernels, a scalar loop compiled by Numba, and the
 same in C++ where there is a compiler. Times are of this process (CPU), repeats in turn. The limit is that of limits.py.
+Two more systems have factors for pairs: ten electrons with a Pade-Jastrow factor, and ten hard spheres; beside them
+there is a scalar loop in Numba alone, and the limit has not been counted.
 A smaller run of the same under pytest asserts the least ratios.
 """
 
@@ -32,6 +34,7 @@ from parvmc.samplers import metropolis
 from parvmc.values import Control
 
 SYSTEMS = ((2, 2, 2), (2, 2, 8), (2, 2, 32), (10, 3, 10), (50, 3, 20))  # particles, dimensions, hidden units
+PLAIN = "machine"  # what the state of these is called
 STEPS = {2: 1.3, 3: 0.95}  # by dimensions, half of the moves are accepted
 LANES, BATCHES = 128, 2
 WALKERS = LANES * BATCHES
@@ -40,25 +43,36 @@ MOST_ERRORS, ROUNDING = 5.0, 1e-10
 LABELS = {"kernels": "kernels", "scalar": "scalar loop", "native": "C++ loop"}
 
 
+def scalar_machine(particles, dimensions, step, own):
+    """Return the machine of the scalar loops; own: parameters of a Gaussian-binary machine."""
+    inverse = own["sigma"] ** -2
+    weight = own["w"] * inverse[:, np.newaxis]
+    return scalar_loop.Machine(
+        particles, dimensions, step, own["a"], inverse, own["b"], weight, (weight**2).sum(axis=0)
+    )
+
+
+def electrons(particles, dimensions, hidden, spread=0.1):
+    """Return the contest of electrons with a machine of random parameters; spread: of its biases and weights."""
+    system, step = lanes.system(particles, dimensions), STEPS[dimensions]
+    state, parameters = lanes.machine(system, spread=spread, hidden=hidden)
+    scalar = scalar_machine(particles, dimensions, step, parameters[0])
+    loops = {"scalar": scalar_loop.Loop(scalar)}
+    if native_loop.compiler():
+        loops["native"] = native_loop.Loop(scalar)
+    return Contest((particles, dimensions, hidden), system, state, parameters, step, loops)
+
+
 class Contest:
     """One system with its walkers, equilibrated on all sides, and the same work as done by each."""
 
-    def __init__(self, particles, dimensions, hidden, spread=0.1):
-        """Make a machine with random parameters; spread: of its biases and weights."""
-        self.size = particles, dimensions, hidden
-        self.system = lanes.system(particles, dimensions)
-        state, parameters = lanes.machine(self.system, spread=spread, hidden=hidden)
-        self.state, step = state.pack(parameters), STEPS[dimensions]
+    def __init__(self, size, system, state, parameters, step, loops):
+        """size: particles, dimensions, hidden units; step: of the moves; loops: {side: loop} to compare with."""
+        self.size, self.system, self.state, self.loops = size, system, state.pack(parameters), loops
         self.sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, step)
         self.hamiltonian = declarations.hamiltonian_pack(self.system, Control())
-        own = parameters[0]
-        inverse, weight = own["sigma"] ** -2, own["w"] / own["sigma"][:, np.newaxis] ** 2
-        scalar = scalar_loop.Machine(
-            particles, dimensions, step, own["a"], inverse, own["b"], weight, (weight**2).sum(axis=0)
-        )
-        self.loops = {"scalar": scalar_loop.Loop(scalar)}
-        if native_loop.compiler():
-            self.loops["native"] = native_loop.Loop(scalar)
+        has_derivatives = all(hasattr(loop, "derivatives") for loop in loops.values())
+        self.works = [work for work in WORKS if work != "derivatives" or has_derivatives]
         self.positions = np.random.default_rng(3).standard_normal((BATCHES, state.space.units, LANES))
         self.randoms = randoms.streams(1, randoms.Purpose.PRODUCTION, range(BATCHES), LANES)
         walkers = self.positions.transpose(0, 2, 1).reshape(WALKERS, -1)
@@ -146,6 +160,24 @@ def machine():
     return {name: row[name] for name in names} | {"vector_bits": bits, "svml": numba.config.USING_SVML}
 
 
+def contests():
+    """Yield (trial state, contest) of each system, in turn."""
+    for size in SYSTEMS:
+        yield PLAIN, electrons(*size)
+    from correlated import CONTESTS  # it needs this file
+
+    for name, make in CONTESTS.items():
+        yield name, make()
+
+
+def show(row, sides):
+    """Print one row."""
+    columns = "".join(f"{row[name]:>11.3g} ({row[f'{name}_best']:.2e})" if name in row else 22 * " " for name in sides)
+    ratios = "".join(f"{row.get(f'ratio_{name}', math.nan):>8.2f}" for name in sides[1:])
+    share = f"{row['kernels'] / row['limit']:>7.0%}" if "limit" in row else ""
+    print("{state:<14}{N:>3}{D:>3}{H:>4}  {work:<18}".format(**row), f"{columns}{ratios}{share}", flush=True)
+
+
 def main():
     """Print the table, and write it with the machine as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -158,21 +190,20 @@ def main():
         "\nper core-second: medians, best in brackets; then how many times each loop the kernels do, and of the limit"
     )
     heads = "".join(f"{LABELS[name]:>22}" for name in sides)
-    print(f"{'N':>3}{'D':>3}{'H':>4}  {'work':<18}{heads}{'ratios':>8}")
-    for size in SYSTEMS:
-        contest = Contest(*size)
+    print(f"{'state':<14}{'N':>3}{'D':>3}{'H':>4}  {'work':<18} {heads}{'ratios':>8}")
+    for name, contest in contests():
+        found = f"{name}, (N, D, H) = {contest.size}: kernels and a scalar loop"
         if not (errors := contest.disagreement(100)) < MOST_ERRORS:
-            sys.exit(f"(N, D, H) = {size}: kernels and a scalar loop are {errors:.1f} standard errors apart in energy")
-        if not (error := contest.derivative_error()) < ROUNDING:
-            sys.exit(f"(N, D, H) = {size}: derivatives of kernels and a scalar loop differ by {error:.1e}")
-        for work in WORKS:
-            rates = contest.race(work)
-            rates["limit"] = contest.items(work) / limits.seconds(limits.trap(*size)[work], costs)
-            table.append(dict(zip("NDH", size, strict=True)) | {"work": work} | rates)
-            columns = "".join(f"{rates[name]:>11.3g} ({rates[f'{name}_best']:.2e})" for name in sides)
-            ratios = "".join(f"{rates[f'ratio_{name}']:>8.2f}" for name in sides[1:])
-            share = f"{rates['kernels'] / rates['limit']:>7.0%}"
-            print("{:>3}{:>3}{:>4}".format(*size), f" {work:<18}{columns}{ratios}{share}", flush=True)
+            sys.exit(f"{found} are {errors:.1f} standard errors apart in energy")
+        if "derivatives" in contest.works and not (error := contest.derivative_error()) < ROUNDING:
+            sys.exit(f"{found} differ in the log-derivatives by {error:.1e} of the largest")
+        needed = limits.trap(*contest.size) if name == PLAIN else {}
+        for work in contest.works:
+            row = {"state": name} | dict(zip("NDH", contest.size, strict=True)) | {"work": work} | contest.race(work)
+            if work in needed:
+                row["limit"] = contest.items(work) / limits.seconds(needed[work], costs)
+            table.append(row)
+            show(row, sides)
     if file:
         file.write_text(json.dumps({"machine": described, "rates": table}, indent=2) + "\n")
 

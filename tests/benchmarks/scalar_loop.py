@@ -31,22 +31,22 @@ class Machine(NamedTuple):
 
 
 @compiled
-def _uniform():
+def uniform():
     return np.random.random()  # noqa: NPY002, numba's own generator
 
 
 @compiled
-def _softplus(x):
+def softplus_of(x):
     return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
 
 
 @compiled
-def _start(machine, x, theta, softplus):
+def start(machine, x, theta, softplus):
     for j in range(theta.size):
         theta[j] = machine.bias[j]
         for m in range(x.size):
             theta[j] += machine.weight[m, j] * x[m]
-        softplus[j] = _softplus(theta[j])
+        softplus[j] = softplus_of(theta[j])
 
 
 @compiled
@@ -57,16 +57,16 @@ def _sweep(machine, x, theta, softplus, move, new_theta, new_softplus):
         logarithm = 0.0
         for k in range(machine.dimensions):
             m = first + k
-            move[k] = machine.step * (2.0 * _uniform() - 1.0)
+            move[k] = machine.step * (2.0 * uniform() - 1.0)
             logarithm -= machine.inverse_variance[m] * move[k] * (x[m] - machine.center[m] + 0.5 * move[k])
         for j in range(theta.size):
             new = theta[j]
             for k in range(machine.dimensions):
                 new += machine.weight[first + k, j] * move[k]
             new_theta[j] = new
-            new_softplus[j] = _softplus(new)
+            new_softplus[j] = softplus_of(new)
             logarithm += new_softplus[j] - softplus[j]
-        if logarithm >= 0.0 or _uniform() < math.exp(logarithm):
+        if logarithm >= 0.0 or uniform() < math.exp(logarithm):
             accepted += 1
             for k in range(machine.dimensions):
                 x[first + k] += move[k]
@@ -118,7 +118,7 @@ def _derivatives(machine, x, theta, sigmoid, row):
 
 
 @compiled
-def _seed(number):
+def seed(number):
     np.random.seed(number)  # noqa: NPY002, numba's own generator
 
 
@@ -129,7 +129,7 @@ def _walk(machine, walkers, sweeps, measures, sums):
     move, sigmoid = np.empty(machine.dimensions), np.empty(hidden)
     for walker in range(walkers.shape[0]):
         x = walkers[walker]
-        _start(machine, x, theta, softplus)
+        start(machine, x, theta, softplus)
         for _ in range(sweeps):
             accepted += _sweep(machine, x, theta, softplus, move, new_theta, new_softplus)
             if measures:
@@ -143,7 +143,7 @@ def _walk(machine, walkers, sweeps, measures, sums):
 def _energies(machine, walkers, times, sums):
     thetas, sigmoid = np.empty((walkers.shape[0], machine.bias.size)), np.empty(machine.bias.size)
     for walker in range(walkers.shape[0]):
-        _start(machine, walkers[walker], thetas[walker], sigmoid)
+        start(machine, walkers[walker], thetas[walker], sigmoid)
     for _ in range(times):  # walkers inside, or the compiler might see that nothing changes
         for walker in range(walkers.shape[0]):
             energy = _energy(machine, walkers[walker], thetas[walker], sigmoid)
@@ -155,7 +155,7 @@ def _energies(machine, walkers, times, sums):
 def _all_derivatives(machine, walkers, times, rows):
     thetas, sigmoid = np.empty((walkers.shape[0], machine.bias.size)), np.empty(machine.bias.size)
     for walker in range(walkers.shape[0]):
-        _start(machine, walkers[walker], thetas[walker], sigmoid)
+        start(machine, walkers[walker], thetas[walker], sigmoid)
     for _ in range(times):
         for walker in range(walkers.shape[0]):
             _derivatives(machine, walkers[walker], thetas[walker], sigmoid, rows[walker])
@@ -167,7 +167,7 @@ class Loop:
     def __init__(self, machine):
         """Seed its random numbers, too."""
         self._machine = machine
-        _seed(1)
+        seed(1)
 
     def walk(self, walkers, sweeps, measures, sums):
         """Walk walkers float64[walkers, units] and return the accepted moves; sums: of E and E^2, float64[walkers,
