@@ -1,6 +1,6 @@
 """Systems whose states have a factor for each pair, for the benchmark of kernels."""
 
-import kernels
+import contests
 import lanes
 import numpy as np
 import pair_loop
@@ -25,7 +25,7 @@ def pade(beta=1.0, spread=0.1):
     state = TrialState((machine, pade_jastrow.Settings(beta=beta)), declarations.space(system))
     parameters = state.initial(np.random.default_rng(1))
     slope = state.space.pole / (DIMENSIONS - 1)
-    own = kernels.scalar_machine(PARTICLES, DIMENSIONS, STEP, parameters[0])
+    own = contests.scalar_machine(PARTICLES, DIMENSIONS, STEP, parameters[0])
     return _contest(system, state, parameters, HIDDEN, pair_loop.Machine(own, False, slope, beta, 1.0, _squares(state)))
 
 
@@ -49,7 +49,7 @@ def _squares(state):
 
 def _contest(system, state, parameters, hidden, machine):
     loops = {"scalar": pair_loop.Loop(machine)}
-    return kernels.Contest((PARTICLES, DIMENSIONS, hidden), system, state, parameters, STEP, loops)
+    return contests.Contest((PARTICLES, DIMENSIONS, hidden), system, state, parameters, STEP, loops)
 
 
 CONTESTS = {"Pade-Jastrow": pade, "hard spheres": hard_spheres}

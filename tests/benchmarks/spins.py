@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+import contests
 import derivatives
 import kernels
 import lanes
@@ -188,9 +189,9 @@ def rows(case, netket, repeats, costs):
     contest = Contest(*case, netket=netket)
     found = contest.disagreements(20)
     for side, errors in found.items():
-        if not errors < kernels.MOST_ERRORS:
+        if not errors < contests.MOST_ERRORS:
             sys.exit(f"{case}: kernels and {LABELS[side]} are {errors:.1f} standard errors apart in energy")
-    if not (error := contest.derivative_error()) < kernels.ROUNDING:
+    if not (error := contest.derivative_error()) < contests.ROUNDING:
         sys.exit(f"{case}: derivatives of kernels and scalar loop differ by {error:.1e} of the largest")
     settings = {"netket_settings": contest.rival.settings} if netket else {}
     needed, names = contest.needed(), ("model", "density", "parameters", "symmetry", "lattice")

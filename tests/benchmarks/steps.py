@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+import contests
 import derivatives
 import kernels
 import lanes
@@ -149,7 +150,7 @@ def measure(name, folder, netket, repeats=5):
         rival = rival_of(run.simulation, run.start)
         (energy, error), (other, its) = run.energy(), rival.energy()
         row["standard_errors_apart"] = apart = abs(energy - other) / math.hypot(error, its)
-        if not apart < kernels.MOST_ERRORS:
+        if not apart < contests.MOST_ERRORS:
             sys.exit(f"{name}: energies {energy} and {other} are {apart:.1f} standard errors apart")
         row["netket_settings"] = rival.choose()
     run.energy(20)

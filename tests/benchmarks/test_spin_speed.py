@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kernels
+import contests
 import numpy as np
 import pytest
 import spins
@@ -31,7 +31,7 @@ def test_scalar_loop_has_the_local_energies_and_derivatives_of_the_kernels(model
     contest.loop("local energies", 1, sums[1])
     np.testing.assert_allclose(sums[1], sums[0].ravel(), rtol=1e-10, atol=1e-10)
     assert np.ptp(sums[1]) > 1.0
-    assert contest.derivative_error() < kernels.ROUNDING
+    assert contest.derivative_error() < contests.ROUNDING
 
 
 @pytest.mark.parametrize(("model", "parameters"), [("ising", "real"), ("heisenberg", "complex")])
@@ -39,7 +39,7 @@ def test_kernels_are_many_times_as_fast_as_the_scalar_loop(model, parameters):
     """Both sides in turn in one run; both walk the same distribution, five errors being one false alarm in a
     million."""
     contest = spins.Contest(model, 1, parameters)
-    assert contest.disagreements(20)["loop"] < kernels.MOST_ERRORS
+    assert contest.disagreements(20)["loop"] < contests.MOST_ERRORS
     for work, least in LEAST_RATIOS.items():
         rates = contest.race(work, seconds=0.1, repeats=5)
         assert rates["kernels"][0] > least * rates["loop"][0], (work, rates)
