@@ -12,7 +12,6 @@ A smaller run of the same under pytest asserts the least ratios.
 
 import argparse
 import json
-import math
 import re
 import sys
 from pathlib import Path
@@ -54,8 +53,8 @@ def entries():
 def show(row, sides):
     """Print one row."""
     columns = "".join(f"{row[name]:>11.3g} ({row[f'{name}_best']:.2e})" if name in row else 22 * " " for name in sides)
-    ratios = "".join(f"{row.get(f'ratio_{name}', math.nan):>8.2f}" for name in sides[1:])
-    share = f"{row['kernels'] / row['limit']:>7.0%}" if "limit" in row else ""
+    ratios = "".join(f"{row[f'ratio_{name}']:>8.2f}" if name in row else f"{'-':>8}" for name in sides[1:])
+    share = f"{row['kernels'] / row['limit']:>7.0%}" if "limit" in row else f"{'-':>7}"
     print("{state:<14}{N:>3}{D:>3}{H:>4}  {work:<18}".format(**row), f"{columns}{ratios}{share}", flush=True)
 
 
