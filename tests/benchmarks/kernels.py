@@ -1,123 +1,61 @@
-"""The speed of the kernels beside scalar loops and the limit: moves and local energies per core-second.
+"""The speed of the kernels beside scalar loops and the limit: moves, local energies and derivative vectors per
+core-second.
 
 python tests/benchmarks/kernels.py [--json FILE]
 
 All sides do the same sweeps on as many walkers in the same run: the kernels, a scalar loop compiled by Numba, and the
 same in C++ where there is a compiler. Times are of this process (CPU), repeats in turn. The limit is that of limits.py.
+Two more systems have factors for pairs: ten electrons with a Pade-Jastrow factor, and ten hard spheres; beside them
+there is a scalar loop in Numba alone, and the limit has not been counted.
 A smaller run of the same under pytest asserts the least ratios.
 """
 
 import argparse
 import json
-import math
 import re
-import statistics
 import sys
-import time
 from pathlib import Path
 
 import numba
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-import lanes
+import contests
+import correlated
 import limits
 import native_loop
-import scalar_loop
 
-from parvmc import declarations, parallel, provenance, randoms, walk
-from parvmc.samplers import metropolis
-from parvmc.values import Control
+from parvmc import parallel, provenance, randoms
 
 SYSTEMS = ((2, 2, 2), (2, 2, 8), (2, 2, 32), (10, 3, 10), (50, 3, 20))  # particles, dimensions, hidden units
-STEPS = {2: 1.3, 3: 0.95}  # by dimensions, half of the moves are accepted
-LANES, BATCHES = 128, 2
-WALKERS = LANES * BATCHES
-WORKS = ("moves and energies", "moves", "energies")
+PLAIN = "machine"  # what the state of these is called
 LABELS = {"kernels": "kernels", "scalar": "scalar loop", "native": "C++ loop"}
-
-
-class Contest:
-    """One system with its walkers, equilibrated on all sides, and the same work as done by each."""
-
-    def __init__(self, particles, dimensions, hidden, spread=0.1):
-        """Make a machine with random parameters; spread: of its biases and weights."""
-        self.size = particles, dimensions, hidden
-        self.system = lanes.system(particles, dimensions)
-        state, parameters = lanes.machine(self.system, spread=spread, hidden=hidden)
-        self.state, step = state.pack(parameters), STEPS[dimensions]
-        self.sampler = declarations.sampler_pack(metropolis.Settings(), state, parameters, step)
-        self.hamiltonian = declarations.hamiltonian_pack(self.system, Control())
-        own = parameters[0]
-        inverse, weight = own["sigma"] ** -2, own["w"] / own["sigma"][:, np.newaxis] ** 2
-        scalar = scalar_loop.Machine(
-            particles, dimensions, step, own["a"], inverse, own["b"], weight, (weight**2).sum(axis=0)
-        )
-        self.loops = {"scalar": scalar_loop.Loop(scalar)}
-        if native_loop.compiler():
-            self.loops["native"] = native_loop.Loop(scalar)
-        self.positions = np.random.default_rng(3).standard_normal((BATCHES, state.space.units, LANES))
-        self.randoms = randoms.streams(1, randoms.Purpose.PRODUCTION, range(BATCHES), LANES)
-        walkers = self.positions.transpose(0, 2, 1).reshape(WALKERS, -1)
-        self.walkers = {name: walkers.copy() for name in self.loops}
-        self.sides = ("kernels", *self.loops)
-        for side in self.sides:
-            self.work(side, "moves", 200)
-
-    def work(self, side, work, count):
-        """Do a kind of work that many times with one of the sides; return (accepted moves, sum over each walker)."""
-        return self._lanes(work, count) if side == "kernels" else self._loop(side, work, count)
-
-    def _lanes(self, work, count):
-        sums, series = np.zeros((BATCHES, LANES)), np.empty((BATCHES, count, 7))
-        if work == "moves":
-            return walk.equilibrate(self.sampler, self.state, self.positions, self.randoms, count), sums.ravel()
-        arguments = self.sampler, self.hamiltonian, self.state, self.positions, self.randoms
-        return lanes.observe(*arguments, int(work != "energies"), series, sums), sums.ravel()
-
-    def _loop(self, side, work, count):
-        sums, loop, walkers = np.zeros((WALKERS, 2)), self.loops[side], self.walkers[side]
-        if work == "energies":
-            return loop.energies(walkers, count, sums), sums[:, 0]
-        return loop.walk(walkers, count, work != "moves", sums), sums[:, 0]
-
-    def disagreement(self, sweeps):
-        """Return how many standard errors lie between the mean energies of the kernels and of a loop, at the most."""
-        kernels, *loops = (self.work(side, WORKS[0], sweeps)[1] / sweeps for side in self.sides)
-        own = kernels.var(ddof=1)
-        return max(abs(kernels.mean() - loop.mean()) / math.sqrt((own + loop.var(ddof=1)) / WALKERS) for loop in loops)
-
-    def race(self, work, seconds=0.15, repeats=7):
-        """Return the rates per core-second, medians and best, and how many times a loop's the kernels' median is.
-
-        seconds: of the scalar loop in one repeat.
-        """
-        for side in self.sides:  # compiles
-            self.work(side, work, 1)
-        count = max(1, round(10 * seconds / _seconds(self.work, "scalar", work, 10)))
-        times = [[_seconds(self.work, side, work, count) for side in self.sides] for _ in range(repeats)]
-        items = WALKERS * count * (1 if work == "energies" else self.size[0])
-        columns = dict(zip(self.sides, zip(*times, strict=True), strict=True))
-        rates = {name: items / statistics.median(column) for name, column in columns.items()}
-        best = {f"{name}_best": items / min(column) for name, column in columns.items()}
-        ratios = {f"ratio_{name}": rates["kernels"] / rates[name] for name in self.loops}
-        return rates | best | ratios
-
-
-def _seconds(function, *arguments):
-    start = time.process_time()
-    function(*arguments)
-    return time.process_time() - start
 
 
 def machine():
     """Return {name: value} of the processor and the versions; vector_bits: width of the vectors in compiled code."""
-    randoms.uniform(np.ones((4, LANES), np.uint64), np.empty(LANES))
+    randoms.uniform(np.ones((4, contests.LANES), np.uint64), np.empty(contests.LANES))
     found = re.findall("%([xyz])mm", "".join(randoms.uniform.twin.inspect_asm().values()))
     bits = max(({"x": 128, "y": 256, "z": 512}[name] for name in found), default="unknown")
     row = provenance.describe(parallel.World())
     names = ("processors", "python", "numpy", "numba", "parvmc", "git_commit", "start")
     return {name: row[name] for name in names} | {"vector_bits": bits, "svml": numba.config.USING_SVML}
+
+
+def entries():
+    """Yield (trial state, contest) of each system, in turn."""
+    for size in SYSTEMS:
+        yield PLAIN, contests.electrons(*size)
+    for name, make in correlated.CONTESTS.items():
+        yield name, make()
+
+
+def show(row, sides):
+    """Print one row."""
+    columns = "".join(f"{row[name]:>11.3g} ({row[f'{name}_best']:.2e})" if name in row else 22 * " " for name in sides)
+    ratios = "".join(f"{row[f'ratio_{name}']:>8.2f}" if name in row else f"{'-':>8}" for name in sides[1:])
+    share = f"{row['kernels'] / row['limit']:>7.0%}" if "limit" in row else f"{'-':>7}"
+    print("{state:<14}{N:>3}{D:>3}{H:>4}  {work:<18}".format(**row), f"{columns}{ratios}{share}", flush=True)
 
 
 def main():
@@ -132,20 +70,20 @@ def main():
         "\nper core-second: medians, best in brackets; then how many times each loop the kernels do, and of the limit"
     )
     heads = "".join(f"{LABELS[name]:>22}" for name in sides)
-    print(f"{'N':>3}{'D':>3}{'H':>4}  {'work':<18}{heads}{'ratios':>8}")
-    for size in SYSTEMS:
-        contest = Contest(*size)
-        if not (errors := contest.disagreement(100)) < 5.0:
-            sys.exit(f"(N, D, H) = {size}: kernels and a scalar loop are {errors:.1f} standard errors apart in energy")
-        for work in WORKS:
-            rates = contest.race(work)
-            items = 1 if work == "energies" else size[0]
-            rates["limit"] = items / limits.seconds(limits.trap(*size)[work], costs)
-            table.append(dict(zip("NDH", size, strict=True)) | {"work": work} | rates)
-            columns = "".join(f"{rates[name]:>11.3g} ({rates[f'{name}_best']:.2e})" for name in sides)
-            ratios = "".join(f"{rates[f'ratio_{name}']:>8.2f}" for name in sides[1:])
-            share = f"{rates['kernels'] / rates['limit']:>7.0%}"
-            print("{:>3}{:>3}{:>4}".format(*size), f" {work:<18}{columns}{ratios}{share}", flush=True)
+    print(f"{'state':<14}{'N':>3}{'D':>3}{'H':>4}  {'work':<18} {heads}{'ratios':>8}")
+    for name, contest in entries():
+        found = f"{name}, (N, D, H) = {contest.size}: kernels and a scalar loop"
+        if not (errors := contest.disagreement(100)) < contests.MOST_ERRORS:
+            sys.exit(f"{found} are {errors:.1f} standard errors apart in energy")
+        if "derivatives" in contest.works and not (error := contest.derivative_error()) < contests.ROUNDING:
+            sys.exit(f"{found} differ in the log-derivatives by {error:.1e} of the largest")
+        needed = limits.trap(*contest.size) if name == PLAIN else {}
+        for work in contest.works:
+            row = {"state": name} | dict(zip("NDH", contest.size, strict=True)) | {"work": work} | contest.race(work)
+            if work in needed:
+                row["limit"] = contest.items(work) / limits.seconds(needed[work], costs)
+            table.append(row)
+            show(row, sides)
     if file:
         file.write_text(json.dumps({"machine": described, "rates": table}, indent=2) + "\n")
 

@@ -81,12 +81,14 @@ def throughput(passes=20_000, repeats=7):
 
 
 def trap(particles, dimensions, hidden):
-    """Return {work: {operation: count}} of one sweep, of one local energy, and of both, for a walker of a trap with
-    Coulomb repulsion.
+    """Return {work: {operation: count}} of one sweep, of one local energy, of both, and of the log-derivatives, for a
+    walker of a trap with Coulomb repulsion.
 
     A move takes D + 1 random numbers, an exponential for each hidden unit and one for the Gaussian, a division, and
     D + 2 multiply-adds for each hidden unit (theta, u, the product). A local energy takes a division for each hidden
     unit, a multiply-add for each of its couplings, and one over a root and D multiply-adds for each pair.
+    Log-derivatives take a division for each hidden unit, and two multiply-adds for each coupling: by the weight, and
+    what it adds to those by the widths. What is stored is not counted.
     """
     units, pairs = particles * dimensions, particles * (particles - 1) // 2
     moves = {
@@ -100,20 +102,33 @@ def trap(particles, dimensions, hidden):
         "inverse root": pairs,
         "multiply-add": units * hidden + 2 * hidden + 3 * units + pairs * dimensions,
     }
+    derivatives = {"division": hidden, "multiply-add": 2 * units * hidden + 4 * units + hidden}
     both = {name: moves.get(name, 0) + energy.get(name, 0) for name in OPERATIONS}
-    return {"moves": moves, "energies": energy, "moves and energies": both}
+    return {"moves": moves, "energies": energy, "moves and energies": both, "derivatives": derivatives}
 
 
-def ring(sites, hidden, is_complex):
-    """Return {work: {operation: count}} of one proposal of a flip, and of one local energy, on an Ising ring.
+def spins(sites, hidden, changes, is_complex, unequal=1.0, accepted=1.0):
+    """Return {work: {operation: count}} of one proposal, one local energy and one vector of log-derivatives of spins.
 
-    A proposal takes a random number and, for each hidden unit, u' = u t and the product of (1 + u'): two multiply-adds,
-    of complex numbers four each. A local energy takes one such product for each site.
+    changes: off-diagonal terms of the local energy; unequal: share of the moves that change anything, less than 1 for
+    exchanges; accepted: share of the proposals that are.
+
+    What changes nothing takes nothing but its random number. Any other proposal takes u' = u t and the product of
+    (1 + u') for each hidden unit, two multiply-adds, of complex numbers seven (four for u', two for |1 + u'|^2, one for
+    the product); where it is accepted u' is kept, one multiplication more, of complex numbers four. A local energy
+    takes one such product for each term, a complex one (eight multiply-adds), and one division. A log-derivative takes
+    a multiply-add for each site and hidden unit, whether they are summed over translations or not, of complex numbers
+    two, and a division for each hidden unit. What is stored is not counted.
     """
-    each = (8 if is_complex else 2) * hidden
+    square, product, kept = (7, 8, 4) if is_complex else (2, 2, 1)
     return {
-        "proposals": {"random number": 1, "multiply-add": each, "division": 1},
-        "local energies": {"multiply-add": each * sites, "division": sites},
+        "proposals": {
+            "random number": 1,
+            "multiply-add": hidden * (square * unequal + kept * accepted),
+            "division": unequal,
+        },
+        "local energies": {"multiply-add": changes * unequal * product * hidden, "division": 1},
+        "derivatives": {"multiply-add": (2 if is_complex else 1) * sites * hidden, "division": hidden},
     }
 
 

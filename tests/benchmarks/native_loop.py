@@ -56,6 +56,11 @@ class Loop:
         count, times = ctypes.c_int64(len(walkers)), ctypes.c_int64(times)
         self._library.energies(ctypes.byref(self._machine), _pointer(walkers), count, times, _pointer(sums))
 
+    def derivatives(self, walkers, times, rows):
+        """Fill rows float64[walkers, trained], that many times, with d ln psi / d coordinate."""
+        count, times = ctypes.c_int64(len(walkers)), ctypes.c_int64(times)
+        self._library.derivatives(ctypes.byref(self._machine), _pointer(walkers), count, times, _pointer(rows))
+
 
 def _pointer(array):
     return ctypes.c_void_p(array.ctypes.data)

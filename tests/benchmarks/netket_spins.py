@@ -19,7 +19,7 @@ SAMPLES = 1024  # of which local energies are taken
 CHUNKS = (None, 64, 256)
 
 
-def _operators(exchanges, space, graph):
+def operators(exchanges, space, graph):
     """Return {name: Hamiltonian} in all forms that NetKet has of it, Pauli matrices, Marshall rotation."""
     if not exchanges:
         made = nk.operator.IsingNumba, nk.operator.IsingJax
@@ -28,7 +28,7 @@ def _operators(exchanges, space, graph):
     return {"jax": found, "numba": found.to_numba_operator(), "pauli strings": found.to_pauli_strings()}
 
 
-def _models(graph, bias, weight, shared):
+def models(graph, bias, weight, shared):
     """Return {name: (model, parameters)}: the machine, and where weights are shared the symmetric model too."""
     more = {"alpha": bias.size // graph.n_nodes, "param_dtype": weight.dtype.type, "use_visible_bias": False}
     found = {"RBM": (nk.models.RBM(**more), {"Dense": {"kernel": weight, "bias": bias}})}
@@ -40,22 +40,24 @@ def _models(graph, bias, weight, shared):
 
 
 class Rival:
-    """One machine on a ring in NetKet.
+    """One machine on a lattice in NetKet.
 
     exchanges: whether spins are exchanged in the Heisenberg model, or flipped in the Ising model at the field 1; bias,
     weight: of all hidden units, [hidden] and [sites, hidden]; shared: the same of the filters where they share weights.
     """
 
-    def __init__(self, exchanges, bias, weight, shared=None, seconds=0.1, tries=True):
-        """Find the fastest settings, unless told not to; seconds: for each that is tried."""
+    def __init__(self, exchanges, bias, weight, lattice, shared=None, seconds=0.1, tries=True):
+        """Find the fastest settings, unless told not to; seconds: for each that is tried; lattice: its sides."""
         sites = weight.shape[0]
-        graph = nk.graph.Chain(sites)
+        graph = nk.graph.Grid(list(lattice))
         space = nk.hilbert.Spin(0.5, sites, total_sz=0 if exchanges else None)
         self.rule = functools.partial(nk.sampler.MetropolisExchange, graph=graph)
         self.rule = self.rule if exchanges else nk.sampler.MetropolisLocal
-        self.sites, self.space, self.operators = sites, space, _operators(exchanges, space, graph)
-        self.models, self.states = _models(graph, bias, weight, shared), {}
+        self.sites, self.space, self.operators = sites, space, operators(exchanges, space, graph)
+        self.models, self.states = models(graph, bias, weight, shared), {}
         self.walk, self.way = ("RBM", 256), ("RBM", "numba", 256)
+        # the derivatives by shared parameters are those of the symmetric model alone
+        self.slope = list(self.models)[-1], 256
         if tries:
             self._try_all(seconds)
 
@@ -64,12 +66,16 @@ class Rival:
         self.walk = max(walks, key=lambda way: self._rate(self.proposals, way, seconds))
         ways = [(model, form, chunk) for model in self.models for form in self.operators for chunk in CHUNKS]
         self.way = max(ways, key=lambda way: self._rate(self.energies, way, seconds))
+        slopes = [(self.slope[0], chunk) for chunk in CHUNKS]
+        self.slope = max(slopes, key=lambda way: self._rate(self.derivatives, way, seconds))
 
     @property
     def settings(self):
         """Text of the fastest settings."""
-        (model, chains), (other, form, chunk) = self.walk, self.way
-        return f"{model}, {chains} chains; {other}, {form}, {'all' if chunk is None else chunk} samples at a time"
+        (model, chains), (other, form, chunk), (_, slopes) = self.walk, self.way, self.slope
+        at_once, slopes_at_once = ("all" if number is None else number for number in (chunk, slopes))
+        energies = f"{other}, {form}, {at_once} samples at a time"
+        return f"{model}, {chains} chains; {energies}; derivatives of {slopes_at_once}"
 
     def _rate(self, work, way, seconds):
         work(1, way)
@@ -103,6 +109,26 @@ class Rival:
         for _ in range(times):
             jax.block_until_ready(state.local_estimators(self.operators[form], chunk_size=chunk).data)
         return times * SAMPLES
+
+    def derivatives(self, times, way=None):
+        """Compute d ln psi by all parameters at the samples and return how many vectors; way: (model, chunk size)."""
+        model, chunk = way or self.slope
+        state = self._state(model, SAMPLES)
+        rows = state.samples.reshape(-1, self.sites)
+        for _ in range(times):
+            jax.block_until_ready(self._jacobian(state, rows, chunk))
+        return times * SAMPLES
+
+    def _jacobian(self, state, rows, chunk):
+        mode = "holomorphic" if jax.numpy.iscomplexobj(jax.tree.leaves(state.parameters)[0]) else "real"
+        options = {"mode": mode, "dense": True, "chunk_size": chunk}
+        return nk.jax.jacobian(state._apply_fun, state.parameters, rows, state.model_state, **options)
+
+    def squared_norms(self, spins):
+        """Return float64[walkers], sum_k |d ln psi / d parameter k|^2 at spins float64[walkers, sites]."""
+        model, chunk = self.slope
+        found = self._jacobian(self._state(model, SAMPLES), spins.astype(np.int8), chunk)
+        return np.square(np.abs(np.asarray(found))).sum(axis=1)
 
     def mean_energies(self, sweeps):
         """Return float64[SAMPLES], the mean local energy of each chain, one measured after each sweep."""

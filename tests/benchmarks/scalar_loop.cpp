@@ -103,6 +103,25 @@ struct Walker {
             }
         return sum - 0.5 * (0.5 * laplacian + squares);
     }
+
+    // d ln psi by a, b, w[units][hidden] and ln sigma.
+    void derivatives(double *row) {
+        const std::int64_t units = m.particles * m.dimensions;
+        for (std::int64_t j = 0; j < m.hidden; ++j) {
+            sigmoid[j] = 1.0 / (1.0 + std::exp(-theta[j]));
+            row[units + j] = 0.5 * sigmoid[j];
+        }
+        for (std::int64_t i = 0; i < units; ++i) {
+            const double distance = x[i] - m.center[i], slope = 0.5 * m.inverse_variance[i] * distance;
+            double *weights = row + units + (1 + i) * m.hidden, couplings = 0.0;
+            for (std::int64_t j = 0; j < m.hidden; ++j) {
+                weights[j] = 0.5 * m.inverse_variance[i] * x[i] * sigmoid[j];
+                couplings += m.weight[i * m.hidden + j] * sigmoid[j];
+            }
+            row[i] = slope;
+            row[units + m.hidden + units * m.hidden + i] = slope * distance - x[i] * couplings;
+        }
+    }
 };
 
 }  // namespace
@@ -146,4 +165,13 @@ extern "C" void energies(const Machine *m, double *walkers, std::int64_t count, 
             sums[2 * number] += energy;
             sums[2 * number + 1] += energy * energy;
         }
+}
+
+// Fills double[count][trained], that many times.
+extern "C" void derivatives(const Machine *m, double *walkers, std::int64_t count, std::int64_t times, double *rows) {
+    const std::int64_t units = m->particles * m->dimensions, trained = 2 * units + (1 + units) * m->hidden;
+    std::vector<Walker> all(count, Walker(*m));
+    for (std::int64_t number = 0; number < count; ++number) all[number].start(walkers + number * units);
+    for (std::int64_t time = 0; time < times; ++time)
+        for (std::int64_t number = 0; number < count; ++number) all[number].derivatives(rows + number * trained);
 }

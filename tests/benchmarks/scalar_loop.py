@@ -31,22 +31,22 @@ class Machine(NamedTuple):
 
 
 @compiled
-def _uniform():
+def uniform():
     return np.random.random()  # noqa: NPY002, numba's own generator
 
 
 @compiled
-def _softplus(x):
+def softplus_of(x):
     return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
 
 
 @compiled
-def _start(machine, x, theta, softplus):
+def start(machine, x, theta, softplus):
     for j in range(theta.size):
         theta[j] = machine.bias[j]
         for m in range(x.size):
             theta[j] += machine.weight[m, j] * x[m]
-        softplus[j] = _softplus(theta[j])
+        softplus[j] = softplus_of(theta[j])
 
 
 @compiled
@@ -57,16 +57,16 @@ def _sweep(machine, x, theta, softplus, move, new_theta, new_softplus):
         logarithm = 0.0
         for k in range(machine.dimensions):
             m = first + k
-            move[k] = machine.step * (2.0 * _uniform() - 1.0)
+            move[k] = machine.step * (2.0 * uniform() - 1.0)
             logarithm -= machine.inverse_variance[m] * move[k] * (x[m] - machine.center[m] + 0.5 * move[k])
         for j in range(theta.size):
             new = theta[j]
             for k in range(machine.dimensions):
                 new += machine.weight[first + k, j] * move[k]
             new_theta[j] = new
-            new_softplus[j] = _softplus(new)
+            new_softplus[j] = softplus_of(new)
             logarithm += new_softplus[j] - softplus[j]
-        if logarithm >= 0.0 or _uniform() < math.exp(logarithm):
+        if logarithm >= 0.0 or uniform() < math.exp(logarithm):
             accepted += 1
             for k in range(machine.dimensions):
                 x[first + k] += move[k]
@@ -100,7 +100,25 @@ def _energy(machine, x, theta, sigmoid):
 
 
 @compiled
-def _seed(number):
+def _derivatives(machine, x, theta, sigmoid, row):
+    """Fill a row with d ln psi by a, b, w[units, hidden] and ln sigma."""
+    units, hidden = x.size, theta.size
+    for j in range(hidden):
+        sigmoid[j] = 1.0 / (1.0 + math.exp(-theta[j]))
+        row[units + j] = 0.5 * sigmoid[j]
+    for m in range(units):
+        distance = x[m] - machine.center[m]
+        slope = 0.5 * machine.inverse_variance[m] * distance
+        first, couplings = units + hidden + m * hidden, 0.0
+        for j in range(hidden):
+            row[first + j] = 0.5 * machine.inverse_variance[m] * x[m] * sigmoid[j]
+            couplings += machine.weight[m, j] * sigmoid[j]
+        row[m] = slope
+        row[units + hidden + units * hidden + m] = slope * distance - x[m] * couplings
+
+
+@compiled
+def seed(number):
     np.random.seed(number)  # noqa: NPY002, numba's own generator
 
 
@@ -111,7 +129,7 @@ def _walk(machine, walkers, sweeps, measures, sums):
     move, sigmoid = np.empty(machine.dimensions), np.empty(hidden)
     for walker in range(walkers.shape[0]):
         x = walkers[walker]
-        _start(machine, x, theta, softplus)
+        start(machine, x, theta, softplus)
         for _ in range(sweeps):
             accepted += _sweep(machine, x, theta, softplus, move, new_theta, new_softplus)
             if measures:
@@ -125,12 +143,22 @@ def _walk(machine, walkers, sweeps, measures, sums):
 def _energies(machine, walkers, times, sums):
     thetas, sigmoid = np.empty((walkers.shape[0], machine.bias.size)), np.empty(machine.bias.size)
     for walker in range(walkers.shape[0]):
-        _start(machine, walkers[walker], thetas[walker], sigmoid)
+        start(machine, walkers[walker], thetas[walker], sigmoid)
     for _ in range(times):  # walkers inside, or the compiler might see that nothing changes
         for walker in range(walkers.shape[0]):
             energy = _energy(machine, walkers[walker], thetas[walker], sigmoid)
             sums[walker, 0] += energy
             sums[walker, 1] += energy * energy
+
+
+@compiled
+def _all_derivatives(machine, walkers, times, rows):
+    thetas, sigmoid = np.empty((walkers.shape[0], machine.bias.size)), np.empty(machine.bias.size)
+    for walker in range(walkers.shape[0]):
+        start(machine, walkers[walker], thetas[walker], sigmoid)
+    for _ in range(times):
+        for walker in range(walkers.shape[0]):
+            _derivatives(machine, walkers[walker], thetas[walker], sigmoid, rows[walker])
 
 
 class Loop:
@@ -139,7 +167,7 @@ class Loop:
     def __init__(self, machine):
         """Seed its random numbers, too."""
         self._machine = machine
-        _seed(1)
+        seed(1)
 
     def walk(self, walkers, sweeps, measures, sums):
         """Walk walkers float64[walkers, units] and return the accepted moves; sums: of E and E^2, float64[walkers,
@@ -149,3 +177,7 @@ class Loop:
     def energies(self, walkers, times, sums):
         """Add the local energies, that many times, and their squares to sums float64[walkers, 2]."""
         _energies(self._machine, walkers, times, sums)
+
+    def derivatives(self, walkers, times, rows):
+        """Fill rows float64[walkers, trained], that many times, with d ln psi / d coordinate."""
+        _all_derivatives(self._machine, walkers, times, rows)

@@ -14,15 +14,18 @@ compiled = numba.njit(fastmath=True, cache=False)
 
 
 class Machine(NamedTuple):
-    """psi(s) = prod_j cosh(theta_j), theta_j = b_j + sum_i W_ij s_i, real or complex, on a ring.
+    """psi(s) = prod_j cosh(theta_j), theta_j = b_j + sum_i W_ij s_i, real or complex, on a lattice.
 
     exchanges: whether a move exchanges neighbours, H = sum (s_i s_k - 2 exchange), or flips one spin, H = -sum s_i s_k
-    - sum flip, the field being 1; bias: b[hidden]; weight: W[sites, hidden].
+    - sum flip, the field being 1; bias: b[hidden]; weight: W[sites, hidden]; bonds: int64[bonds, 2], of neighbours;
+    places: int64[sites, translations], hidden unit f T + t being filter f moved by translation t, or without sites.
     """
 
     exchanges: bool
     bias: np.ndarray
     weight: np.ndarray
+    bonds: np.ndarray
+    places: np.ndarray
 
 
 @compiled
@@ -60,10 +63,13 @@ def _propose(machine, spins, i, k, theta, logarithm, new_theta, new_logarithm):
 def _sweep(machine, spins, theta, logarithm, new_theta, new_logarithm):
     accepted = 0
     for _ in range(spins.size):
-        i = np.random.randint(spins.size)  # noqa: NPY002, numba's own generator
-        k = (i + 1) % spins.size if machine.exchanges else i
-        if machine.exchanges and spins[i] == spins[k]:
-            continue
+        if machine.exchanges:
+            bond = np.random.randint(machine.bonds.shape[0])  # noqa: NPY002, numba's own generator
+            i, k = machine.bonds[bond, 0], machine.bonds[bond, 1]
+            if spins[i] == spins[k]:
+                continue
+        else:
+            i = k = np.random.randint(spins.size)  # noqa: NPY002
         change = _propose(machine, spins, i, k, theta, logarithm, new_theta, new_logarithm)
         if change.real >= 0.0 or np.random.random() < np.exp(2.0 * change.real):  # noqa: NPY002
             accepted += 1
@@ -81,14 +87,15 @@ def _energy(machine, spins, theta, logarithm, new_theta, new_logarithm):
     """Return the real part of the local energy."""
     sign = 1.0 if machine.exchanges else -1.0
     energy = 0.0
-    for i in range(spins.size):
-        k = (i + 1) % spins.size
+    for bond in range(machine.bonds.shape[0]):
+        i, k = machine.bonds[bond, 0], machine.bonds[bond, 1]
         energy += sign * spins[i] * spins[k]
-        if machine.exchanges and spins[i] == spins[k]:
-            continue
-        other = k if machine.exchanges else i
-        amplitude = np.exp(_propose(machine, spins, i, other, theta, logarithm, new_theta, new_logarithm))
-        energy -= (2.0 if machine.exchanges else 1.0) * amplitude.real
+        if machine.exchanges and spins[i] != spins[k]:
+            change = _propose(machine, spins, i, k, theta, logarithm, new_theta, new_logarithm)
+            energy -= 2.0 * np.exp(change).real
+    if not machine.exchanges:
+        for i in range(spins.size):
+            energy -= np.exp(_propose(machine, spins, i, i, theta, logarithm, new_theta, new_logarithm)).real
     return energy
 
 
@@ -125,3 +132,37 @@ def energies(machine, walkers, times, sums):
         for walker in range(walkers.shape[0]):
             theta, logarithm = thetas[walker], logarithms[walker]
             sums[walker] += _energy(machine, walkers[walker], theta, logarithm, new_theta, new_logarithm)
+
+
+@compiled
+def _derivatives(machine, spins, theta, tanh, row):
+    """Fill a row with d ln psi by b and by W[sites, hidden], or by those of the filters."""
+    for j in range(theta.size):
+        tanh[j] = np.tanh(theta[j])
+    copies = max(machine.places.shape[1], 1)
+    filters = theta.size // copies
+    for f in range(filters):
+        row[f] = tanh[f * copies]
+        for t in range(1, copies):
+            row[f] += tanh[f * copies + t]
+    for i in range(spins.size):
+        for f in range(filters):
+            if machine.places.size == 0:
+                row[filters + i * filters + f] = spins[i] * tanh[f]
+            else:
+                total = tanh[0] - tanh[0]
+                for t in range(copies):
+                    total += spins[machine.places[i, t]] * tanh[f * copies + t]
+                row[filters + i * filters + f] = total
+
+
+@compiled
+def derivatives(machine, walkers, times, rows):
+    """Fill rows [walkers, parameters], real or complex, that many times, with d ln psi / d parameter."""
+    thetas = np.empty((walkers.shape[0], machine.bias.size), machine.bias.dtype)
+    scratch = np.empty_like(machine.bias)
+    for walker in range(walkers.shape[0]):
+        _start(machine, walkers[walker], thetas[walker], scratch)
+    for _ in range(times):
+        for walker in range(walkers.shape[0]):
+            _derivatives(machine, walkers[walker], thetas[walker], scratch, rows[walker])
