@@ -12,7 +12,7 @@ import pytest
 import spins
 
 LEAST_RATIOS = {"proposals": 5.0, "local energies": 10.0}  # beside the scalar loop
-LEAST_NETKET_RATIOS = {"proposals": 5.0, "local energies": 20.0}
+LEAST_NETKET_RATIOS = {"proposals": 10.0, "local energies": 20.0, "derivatives": 3.0}
 CASES = [
     (model, parameters, symmetry, (8,))
     for model in spins.MODELS
