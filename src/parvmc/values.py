@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-DENSE_ARRAYS = 6  # of S's size that a rank holds at a time, products and sums among them
+DENSE_ARRAYS = 5  # of S's size that a rank holds at a time, products and sums among them
 SAMPLE_ARRAYS = 2  # of Z^+ Z's size on rank 0, itself and what the solver makes of it
 
 
