@@ -47,6 +47,9 @@ def test_translations_are_a_group_that_keeps_the_bonds(lattice):
     assert len(translations) == (lattice.sites if lattice.periodic else 1)
     assert translations[0].tolist() == list(range(lattice.sites))
     assert sorted(set(translations[:, 0])) == (list(range(lattice.sites)) if lattice.periodic else [0])
+    for translation, inverse in zip(translations, lattice.inverses, strict=True):
+        assert translations[inverse][translation].tolist() == list(range(lattice.sites))
+    np.testing.assert_array_equal(lattice.places, translations.T)
     every = {tuple(translation) for translation in translations.tolist()}
     assert len(every) == len(translations)
     for first, second in itertools.product(translations, repeat=2):

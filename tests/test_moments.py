@@ -5,11 +5,12 @@ import lanes
 import numpy as np
 import pytest
 
-from parvmc import declarations, walk
+from parvmc import declarations, sums, walk
 from parvmc.moments import moments
 from parvmc.parallel import World
 from parvmc.randoms import Purpose, generator, streams
 from parvmc.samplers import metropolis
+from parvmc.samples import Samples
 from parvmc.values import Control
 
 BATCHES, LANES = 256, 128
@@ -63,6 +64,24 @@ def test_moments_are_plain_covariances():
         np.testing.assert_allclose(found.gradient, 2.0 * covariance[0, 1:], rtol=1e-11, atol=1e-12)
         assert found.variance == pytest.approx(covariance[0, 0], rel=1e-11)
         assert found.energy_error == pytest.approx(walker_means.std(ddof=1) / np.sqrt(48), rel=1e-10)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("energies", [1, 2])
+@pytest.mark.parametrize("with_covariance", [False, True])
+def test_how_many_blocks_are_summed_at_a_time_changes_no_bit(monkeypatch, energies, with_covariance, weighted):
+    """One, a few and all of them; of real and of complex numbers."""
+    generator = np.random.default_rng(1)
+    data = generator.standard_normal((6, 3, 6, 40)) + 7.0
+    weights = generator.random((6, 40)) if weighted else None
+    found = []
+    for cached in (1, 10_000, 2**30):
+        monkeypatch.setattr(sums, "CACHED", cached)
+        samples = Samples.of(data.copy(), energies, weights)
+        found.append(vars(moments(World(), samples, np.full(6, 6.5), 6, with_covariance)))
+    for name, value in found[0].items():
+        for other in found[1:]:
+            np.testing.assert_array_equal(other[name], value, err_msg=name)
 
 
 def test_a_walker_that_is_not_finite_shows():

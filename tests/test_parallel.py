@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from parvmc import sums
 from parvmc.parallel import LaunchError, World
 from parvmc.sums import folds
 
@@ -33,6 +34,16 @@ def test_any_order_and_grouping_gives_the_same_bits():
         np.testing.assert_array_equal(sum_over(groups, bounds, 200), expected)
         plain.add(sum(group.sum(axis=0) for group in groups).tobytes())
     assert len(plain) > 1
+
+
+def test_how_many_terms_are_added_at_a_time_changes_no_bit(monkeypatch):
+    """One and three, besides all 200."""
+    terms = np.random.default_rng(1).standard_normal((200, 3))
+    expected = World().sum(terms, 200)
+    for cached in (1, 3 * terms[:1].nbytes):
+        monkeypatch.setattr(sums, "CACHED", cached)
+        assert len(list(sums.in_groups(terms))) > 60
+        np.testing.assert_array_equal(World().sum(terms, 200), expected)
 
 
 def test_sum_is_exact_to_the_last_bits():

@@ -17,7 +17,7 @@ from numba.core.registry import CPUDispatcher
 from numba.extending import overload
 
 from parvmc.kernel_cache import KernelCache
-from parvmc.linking import link_first
+from parvmc.linking import linked
 
 KERNEL_OPTIONS = {
     # numpy's error model: with Python's each division is a branch and the loop is not vectorised
@@ -36,35 +36,53 @@ A pack has many arrays; to count each of them in every function is a third of al
 neither allocate an array (numba refuses) nor return one, nor call what returns one (nobody would ever free it).
 """
 
-if not numba.config.DISABLE_JIT:
-    link_first()
+
+class Kernel(CPUDispatcher):
+    """A compiled function, of which what it calls has no machine code of its own."""
+
+    def compile(self, signature):
+        """Compile for the types of a signature and return what Python calls."""
+        with linked():
+            return super().compile(signature)
 
 
-class RowFunction(CPUDispatcher):
-    """A function that kernels call, without machine code of its own; for a call from Python there is a twin with it."""
+class RowFunction(Kernel):
+    """A function that kernels call, without machine code of its own; for a call from Python there is a twin with it.
+
+    Two of them cannot call each other: numba would ask for the address of one.
+    """
 
     @functools.cached_property
     def twin(self):
         """The same, compiled with the wrapper that Python needs."""
-        return numba.njit(**KERNEL_OPTIONS, **INSIDE)(self.py_func)
+        return _dispatcher(Kernel, self.py_func, INSIDE)
 
     def __call__(self, *arguments):
         """Return what the twin returns."""
         return self.twin(*arguments)
 
 
-def row_function(function):
-    """Decorate what kernels call."""
+def _dispatcher(kind, function, options):
+    """Return what `numba.njit` would, of that kind; the function itself where there is to be no compiling."""
     if numba.config.DISABLE_JIT:
         return function
-    options = KERNEL_OPTIONS | INSIDE | {"nopython": True, "no_cpython_wrapper": True}
-    return RowFunction(function, targetoptions=options)
+    return kind(function, targetoptions=KERNEL_OPTIONS | options | {"nopython": True, "boundscheck": None})
+
+
+def row_function(function):
+    """Decorate what kernels call."""
+    return _dispatcher(RowFunction, function, INSIDE | {"no_cpython_wrapper": True})
+
+
+def compiled(function):
+    """Decorate what Python calls: it is compiled when it is first called with packs of some types."""
+    return _dispatcher(Kernel, function, {"no_cfunc_wrapper": True})
 
 
 def kernel(function):
     """Decorate an entry kernel: it is compiled when it is first called with packs of some types, and kept on the
     disk."""
-    dispatcher = numba.njit(**KERNEL_OPTIONS, no_cfunc_wrapper=True)(function)
+    dispatcher = compiled(function)
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = KernelCache(function)  # where numba's own would be
     return dispatcher

@@ -22,6 +22,10 @@ class Lattice:
     shape: tuple[int, ...]
     periodic: bool = True
 
+    def __reduce__(self):
+        """Leave out, of a copy for another rank, what was computed."""
+        return Lattice, (self.shape, self.periodic)
+
     @property
     def sites(self):
         """Number of sites."""
@@ -52,7 +56,7 @@ class Lattice:
         """int64[bonds, 2], pairs of sites the next distance apart: 2 in a chain, a diagonal in a rectangle."""
         return self._bonds([(2,)] if len(self.shape) == 1 else [(1, 1), (1, -1)])
 
-    @functools.cached_property
+    @property
     def translations(self):
         """int64[translations, sites], to which site each translation takes each site; the identity is the first.
 
@@ -63,9 +67,14 @@ class Lattice:
         return np.stack([np.ravel_multi_index((places + shift).T, self.shape, mode="wrap") for shift in shifts])
 
     @functools.cached_property
-    def origins(self):
-        """int64[sites, translations], from which site each translation comes to each site."""
-        return np.ascontiguousarray(np.argsort(self.translations, axis=1).T)
+    def places(self):
+        """int64[sites, translations], the same by sites."""
+        return np.ascontiguousarray(self.translations.T)
+
+    @functools.cached_property
+    def inverses(self):
+        """int64[translations], the number of the translation that takes all back."""
+        return np.argmin(self.translations, axis=1)  # from where each comes to site 0, as whose number it has
 
     @property
     def sublattices(self):

@@ -4,10 +4,15 @@ numba optimises every function with all that it calls, and turns it into machine
 function that calls it: what lies five calls deep is compiled six times, and only the outermost copy ever runs. Here a
 function waits, linked with what it calls, until somebody asks for its address. Python does so for what has a wrapper,
 as kernels have; row functions and operations have none.
+
+This leans on numba's code generator, which is its own business and may change; numba's own way is the same but slower.
 """
+
+import contextlib
 
 from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
 
 
 class LinkedLibrary(JITCodeLibrary):
@@ -19,8 +24,10 @@ class LinkedLibrary(JITCodeLibrary):
     def finalize(self):
         """Link what the function calls, and inline what is to be inlined."""
         self._only_links = True
-        super().finalize()
-        self._only_links = False
+        try:
+            super().finalize()
+        finally:
+            self._only_links = False
 
     def get_pointer_to_function(self, name):
         """Return the address of a function, 0 where this library has none of that name."""
@@ -50,15 +57,27 @@ class LinkedLibrary(JITCodeLibrary):
         self.has_machine_code = True
 
 
-def link_first():
-    """Make numba do so in this process from now on."""
+_waiting = {}
+"""What Python code in a function needs, a print for example, of functions that are not machine code yet."""
+
+
+@contextlib.contextmanager
+def linked():
+    """Let numba compile so while it lasts: what others compile in this process is theirs."""
+    rtsys.initialize(cpu_target.target_context)  # numba's run-time system, which is everybody's
     codegen = cpu_target.target_context.codegen()
-    set_environment = codegen.set_env
+    library_class, set_env = codegen._library_class, codegen.set_env
+    if library_class is LinkedLibrary:  # a row function within a kernel
+        yield
+        return
 
-    def set_env(name, environment):
-        # where Python finds a function's globals; what is not machine code has none, nor has what a cache gives back
-        if codegen._engine.get_global_value_address(name):
-            set_environment(name, environment)
+    def set_where_it_is(name, environment):
+        _waiting[name] = environment
+        for each in [each for each in _waiting if codegen._engine.get_global_value_address(each)]:
+            set_env(each, _waiting.pop(each))
 
-    codegen._library_class = LinkedLibrary
-    codegen.set_env = set_env
+    codegen._library_class, codegen.set_env = LinkedLibrary, set_where_it_is
+    try:
+        yield
+    finally:
+        codegen._library_class, codegen.set_env = library_class, set_env

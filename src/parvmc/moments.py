@@ -64,7 +64,7 @@ def moments(world, samples, center, batches, with_covariance, riders=None):
     rows = center.size // parts
     samples.subtract(center)
     partners = rows if with_covariance else 1
-    most = per_group(8 * rows * parts * max(partners, lanes))
+    most = per_group(8 * rows * parts * max(partners * parts, lanes))
     squares = np.empty((samples.blocks, rows))
     for first, group in _groups(samples, most):
         with np.errstate(over="ignore"):
@@ -91,9 +91,9 @@ def moments(world, samples, center, batches, with_covariance, riders=None):
     def terms():
         spreads = _spreads(samples.local_energies()[:, :, 0])
         for first, group in _groups(samples, most):
-            batches = np.arange(first, first + len(group)) // measurements
-            totals = group @ np.sqrt(samples.weights[batches[0]]) if samples.is_weighted else group.sum(axis=2)
-            means = totals, spreads[batches, np.newaxis], squares[first : first + len(group)]
+            owners = np.arange(first, first + len(group)) // measurements  # batches
+            totals = group @ np.sqrt(samples.weights[owners[0]]) if samples.is_weighted else group.sum(axis=2)
+            means = totals, spreads[owners, np.newaxis], squares[first : first + len(group)]
             yield np.concatenate([*means, products_of(group)], axis=1)
 
     total, riders.counts = world.sum_bounded(terms(), bounds, batches * measurements, riders.counts)

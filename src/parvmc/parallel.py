@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parvmc.sums import folds, groups
+from parvmc.sums import folds, in_groups
 
 LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
 """Variables with which a launcher tells a process how many there are (SLURM_NTASKS is set in the batch shell too)."""
@@ -280,7 +280,7 @@ class World:
         count: number of terms on all ranks.
         """
         bounds = self.largest(np.abs(terms).max(axis=0, initial=0.0))
-        return self.sum_bounded(groups(terms), bounds, count)
+        return self.sum_bounded(in_groups(terms), bounds, count)
 
     def sum_bounded(self, groups, bounds, count, integers=None):
         """Return the sum over the groups of `folds` and over the ranks, given |term| <= bounds, the same on every rank.

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from parvmc.sums import fixed_sum, groups
+from parvmc.sums import fixed_sum, in_groups
 
 
 class SampleMatrix:
@@ -64,7 +64,7 @@ class SampleMatrix:
         """Return the sum over all blocks; norm: a bound on that of the vector of samples in any of them."""
         terms = np.array(partials).reshape(self.samples.blocks, self.samples.count)
         bounds = np.repeat(self.reach * (norm * (1.0 + 1e-9)), self.parts)
-        return self.world.sum_bounded(groups(terms), bounds, self.batches * self.measurements)
+        return self.world.sum_bounded(in_groups(terms), bounds, self.batches * self.measurements)
 
     def adjoint(self, vector):
         """Return Z^+ vector, of this rank's samples."""

@@ -84,8 +84,8 @@ class Samples:
         return np.where(self._roots[batch] > 0.0, rows, 0.0) * self._roots[batch]
 
     def group(self, first, most):
-        """Return float64[n, energies + coordinates, lanes], at most so many blocks from the first on; of those that
-        have to be computed only one."""
+        """Return float64[n, energies + coordinates, lanes], at most so many blocks from the first on; only one where
+        log-derivatives are computed again or walkers count differently."""
         if not self.keeps or self.is_weighted:
             return self.block(first)[np.newaxis]
         return self.values.reshape(self.blocks, *self.values.shape[2:])[first : first + most]

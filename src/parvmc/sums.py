@@ -8,7 +8,7 @@ ROWS = 64
 CACHED = 2**19  # bytes of terms that are added at a time
 
 
-def groups(terms):
+def in_groups(terms):
     """Yield the terms of an array float64[n, ...], as many at a time as stay in the cache."""
     each = per_group(terms[:1].nbytes)
     for first in range(0, len(terms), each):

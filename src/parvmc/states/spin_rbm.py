@@ -191,9 +191,11 @@ def expanded(factor, space, parameters):
     a, b, w = (np.asarray(parameters[name]) for name in ("a", "b", "w"))
     if factor.symmetry == "none":
         return a, b, w
-    full = np.ascontiguousarray(w[space.lattice.origins].swapaxes(1, 2))
-    copies = full.shape[2]
-    return np.repeat(a, space.units), np.repeat(b, copies), full.reshape(space.units, -1)
+    origins = space.lattice.places[:, space.lattice.inverses]  # from which site each translation comes to each site
+    full = np.empty((space.units, w.shape[1], origins.shape[1]), w.dtype)
+    for number in range(w.shape[1]):
+        full[:, number] = w[origins, number]
+    return np.repeat(a, space.units), np.repeat(b, origins.shape[1]), full.reshape(space.units, -1)
 
 
 def _parts(values):
@@ -239,7 +241,7 @@ def _pack(factor, space, parameters):
         prefactors=np.exp(size - powers * np.log(2.0)),
         powers=powers.astype(np.int64),
         turn=np.stack([np.cos(change.imag), np.sin(change.imag)]),
-        places=np.ascontiguousarray(space.lattice.translations.T) if shared else np.empty((0, 0), np.int64),
+        places=space.lattice.places if shared else np.empty((0, 0), np.int64),
     )
 
 
