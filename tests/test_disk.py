@@ -89,6 +89,7 @@ def test_a_folder_that_is_gone(parvmc, undisturbed, tmp_path):
     folder, other = tmp_path / "here", tmp_path / "there"
     folder.mkdir()
     process = start(undisturbed[0], tmp_path, "-o", "here/long.h5")
+    wait_for(lambda: Files(folder / "long.h5").checkpoint.exists(), process)
     wait_for(lambda: lines(folder / "long.jsonl", "production"), process)
     folder.rename(other)
     status, _, errors = ended(process)

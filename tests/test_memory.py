@@ -38,6 +38,7 @@ state = [{{kind = "gaussian_rbm", hidden = 1}}]
 MANY = ["sampler.walkers=32768", "optimizer.samples=32768", "production.samples=524288"]
 CASES = {
     "dense covariance": (TRAP, ['optimizer.method="dense"', "state.0.hidden=30"], "matrices"),
+    "dense, complex": (SPINS, ['optimizer.method="dense"', "state.0.hidden=60"], "matrices"),
     "minsr": (TRAP, ['optimizer.method="minsr"', "optimizer.samples=3072"], "matrices_of_root"),
     "spins by cg": (SPINS, ['optimizer.method="cg"', "state.0.hidden=20", *MANY], "samples"),
     "a long series": (
