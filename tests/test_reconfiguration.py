@@ -244,7 +244,7 @@ def test_auto_goes_by_parameters_samples_and_memory():
         assert declarations.chosen(auto, Sizes(parameters, samples)).method == method
     assert declarations.chosen(auto, Sizes(8000, 10_000)).method == "dense"
     assert declarations.chosen(auto, Sizes(8000, 10_000, is_complex=True)).method == "cg"
-    assert declarations.chosen(replace(auto, memory=0.01), Sizes(500, 1000)).method == "cg"
+    assert declarations.chosen(replace(auto, memory=0.01), Sizes(600, 1000)).method == "cg"
     assert declarations.chosen(replace(auto, method="spring"), Sizes(10, 1000)).method == "spring"
 
 
