@@ -1,5 +1,7 @@
 """The kernels are as fast as promised, and the scalar loops they are compared with are right."""
 
+import statistics
+
 import contests
 import correlated
 import lanes
@@ -45,8 +47,11 @@ def test_kernels_are_five_times_as_fast_as_the_scalar_loop():
 @pytest.mark.skipif(native_loop.compiler() is None, reason="no C++ compiler")
 @pytest.mark.parametrize("size", LEAST_RATIOS)
 def test_kernels_are_many_times_as_fast_as_a_loop_in_cpp(size):
-    """With vectors of 512 bits; a machine with narrower ones has less to gain."""
-    contest = contests.electrons(*size)
-    assert contest.disagreement(200) < contests.MOST_ERRORS
-    rates = contest.race("moves and energies", repeats=15)
-    assert rates["ratio_native"] > LEAST_RATIOS[size], rates
+    """With vectors of 512 bits; a machine with narrower ones has less to gain.
+
+    The median of three contests at different places in memory: at one in ten the smallest systems are a third slower.
+    """
+    held = [contests.electrons(*size) for _ in range(3)]
+    assert max(contest.disagreement(200) for contest in held) < contests.MOST_ERRORS
+    found = [contest.race("moves and energies", repeats=9)["ratio_native"] for contest in held]
+    assert statistics.median(found) > LEAST_RATIOS[size], found

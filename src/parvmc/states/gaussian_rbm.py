@@ -31,7 +31,7 @@ from parvmc.declarations import (
     state_pack,
 )
 from parvmc.dispatch import implements, settings
-from parvmc.states import gaussian_rbm_blocks, gaussian_rbm_derivatives  # noqa: F401  registers their kernels
+from parvmc.states import gaussian_rbm_blocks, gaussian_rbm_derivatives, gaussian_rbm_slopes  # noqa: F401  kernels
 from parvmc.states.gaussian_rbm_lanes import GaussianRbm
 
 MOST_WEIGHTS = 2**24  # 128 MB
