@@ -47,8 +47,8 @@ def test_kernels_are_five_times_as_fast_as_the_scalar_loop():
 def test_kernels_are_many_times_as_fast_as_a_loop_in_cpp(size):
     """With vectors of 512 bits; a machine with narrower ones has less to gain.
 
-    The best of three medians, a few seconds each: what else runs on a shared machine slows vectors more than scalars, at
-    (2, 2, 2) to 7 times the loop for minutes on end.
+    The best of three medians, a few seconds each: what else runs on a shared machine slows vectors more than scalars,
+    at times for minutes on end.
     """
     contest = contests.electrons(*size)
     assert contest.disagreement(200) < contests.MOST_ERRORS
