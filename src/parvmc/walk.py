@@ -122,7 +122,7 @@ def _mean(row):
 
 @row_function
 def _mean_square(row):
-    """Return the mean of a row's squares, likewise; what it takes to square them first is as much as the sum."""
+    """Return the mean of a row's squares, likewise."""
     a = b = c = d = e = f = g = h = 0.0
     whole = row.size - row.size % 32
     for lane in range(0, whole, 32):
